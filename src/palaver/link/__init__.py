@@ -1,0 +1,1 @@
+"""Two parties: handshake, delivery, recovery, and the endpoint that holds many links."""

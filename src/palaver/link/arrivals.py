@@ -1,0 +1,91 @@
+"""Packet numbers that have arrived: the replay window and the acks (sections 7.1 and 8.2)."""
+
+from __future__ import annotations
+
+from palaver.machine import copy_slots
+from palaver.timing import REPLAY_WINDOW
+from palaver.wire.frames import ACK, ACK_FRAME, ACK_SIZE, DELAY_UNIT, FRAME_HEADER_SIZE, NO_DELAY
+
+_MASK = (1 << REPLAY_WINDOW) - 1
+_MAP_MASK = (1 << 64) - 1
+_ACK_BODY = ACK_SIZE - FRAME_HEADER_SIZE
+ACK_EVERY = 2
+
+
+class Arrivals:
+    """What has arrived, and when the peer must be told of it."""
+
+    __slots__ = ("_ack_delay", "_highest", "_newest", "_newest_at", "_seen", "_unacked", "ack_at")
+
+    def __init__(self, ack_delay: float) -> None:
+        self._ack_delay = ack_delay
+        self._highest = -1
+        # Bit i: packet `highest - i` has arrived.
+        self._seen = 0
+        # The newest ack-eliciting packet, and when it came.
+        self._newest = -1
+        self._newest_at = 0.0
+        self._unacked = 0
+        self.ack_at: float | None = None
+        """When an ack is due; a time in the past means with the next tick."""
+
+    @property
+    def highest(self) -> int:
+        """The highest packet number that has arrived, -1 at first."""
+        return self._highest
+
+    @property
+    def can_ack(self) -> bool:
+        """Whether anything has come that can be acknowledged."""
+        return self._newest >= 0
+
+    def is_fresh(self, number: int) -> bool:
+        """Tell whether packet `number` is new; False also if it is too old to know."""
+        age = self._highest - number
+        return age < 0 or (age < REPLAY_WINDOW and not self._seen >> age & 1)
+
+    def record(self, number: int, now: float, *, eliciting: bool) -> None:
+        """Take note of a fresh packet whose tag was right."""
+        ahead = number - self._highest
+        if ahead > 0:
+            self._seen = (self._seen << ahead | 1) & _MASK if ahead < REPLAY_WINDOW else 1
+            self._highest = number
+        else:
+            self._seen |= 1 << -ahead
+        if not eliciting:
+            return
+        if number > self._newest:
+            self._newest = number
+            self._newest_at = now
+        self._unacked += 1
+        if ahead != 1 or self._unacked >= ACK_EVERY:
+            self.ack_at = now
+        elif self.ack_at is None:
+            self.ack_at = now + self._ack_delay
+
+    def hurry(self, now: float) -> None:
+        """Make the ack that is owed due at once."""
+        self.ack_at = now
+
+    def frame(self, wanted: int, credit: int, now: float) -> bytes:
+        """Give an ACK frame for all that has arrived; nothing is owed any more."""
+        self.ack_at = None
+        self._unacked = 0
+        newest = self._newest
+        earlier = self._seen >> (self._highest - newest + 1) & _MAP_MASK
+        delay = int((now - self._newest_at) / DELAY_UNIT)
+        return ACK_FRAME.pack(ACK, _ACK_BODY, wanted, newest, earlier, min(delay, NO_DELAY), credit)
+
+    def clone(self) -> Arrivals:
+        """Give an independent twin."""
+        return copy_slots(self)
+
+    def key(self, now: float) -> tuple[object, ...]:
+        """Give the state as a comparable value: times and numbers relative."""
+        return (
+            self._highest - self._newest,
+            self._seen,
+            self._newest_at - now if self._newest >= 0 else None,
+            self._unacked,
+            None if self.ack_at is None else self.ack_at - now,
+        )

@@ -1,0 +1,31 @@
+"""The callee's part of a handshake: a WELCOME, and for how long it stands (section 4.2)."""
+
+from __future__ import annotations
+
+from palaver.timing import Limits, Timing
+from palaver.wire.packets import Hello
+
+from .handshake import make_welcome
+
+
+class Callee:
+    """The WELCOME that every HELLO of this caller gets, byte by byte the same. Never changed."""
+
+    __slots__ = ("_since", "_timing", "hello", "welcome")
+
+    def __init__(
+        self, hello: Hello, local: int, now: float, timing: Timing, limits: Limits
+    ) -> None:
+        self.hello = hello
+        self.welcome = make_welcome(hello, local, limits)
+        self._since = now
+        self._timing = timing
+
+    def expiry(self, now: float) -> float:
+        """Give when the half-open link goes if this HELLO is the last."""
+        timing = self._timing
+        return min(now + timing.half_open, self._since + timing.half_open_max)
+
+    def key(self) -> tuple[object, ...]:
+        """Give the state as a comparable value."""
+        return (self.hello, self.welcome)

@@ -1,0 +1,308 @@
+"""An established link's traffic: packets out, packets in, and their timers (section 7).
+
+The channel composes the outbox, the inbox, the arrivals and the recovery. It knows nothing of
+handshakes or closing: that is the state machine's in `link`.
+"""
+
+from __future__ import annotations
+
+from palaver.machine import Action, Address, Transmit, copy_slots
+from palaver.wire.errors import DecodeError, Reason
+from palaver.wire.frames import ACK_SIZE, PING_FRAME, Ack, Close, Segment, decode_frames
+from palaver.wire.packets import DATA, DATA_HEADER, DATA_HEADER_SIZE
+from palaver.wire.sealing import CLEAR, Protection
+
+from .arrivals import Arrivals
+from .context import Context
+from .inbox import Inbox
+from .outbox import PACKET_OVERHEAD, Outbox, Outgoing, Pending
+from .recovery import Recovery
+
+
+class Heard:
+    """What a packet from the peer brought."""
+
+    __slots__ = ("close", "delivered", "messages", "violation")
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.delivered: list[Pending] = []
+        self.close: Close | None = None
+        self.violation: Reason | None = None
+
+
+class Channel:
+    """Numbered packets both ways between two link ids."""
+
+    __slots__ = (
+        "_credit_probe_at",
+        "_keepalive",
+        "_last_sent",
+        "_ping",
+        "_room",
+        "_timing",
+        "_waiting_since",
+        "address",
+        "arrivals",
+        "counters",
+        "inbox",
+        "last_heard",
+        "mtu",
+        "number",
+        "outbox",
+        "protection",
+        "recovery",
+        "remote",
+        "repeat_ack",
+    )
+
+    def __init__(self, address: Address, context: Context, jitter: float) -> None:
+        """Make a channel that can queue messages, and can send them once it was opened.
+
+        `jitter` is from 0 up to 1 and spreads the keepalive.
+        """
+        timing, limits = context.timing, context.limits
+        self.address = address
+        self.counters = context.counters
+        self.remote = 0
+        self.mtu = limits.mtu
+        self.protection: Protection = CLEAR
+        self.outbox = Outbox(limits)
+        self.inbox = Inbox(limits.window)
+        self.arrivals = Arrivals(timing.ack_delay)
+        self.recovery = Recovery(timing, limits.mtu)
+        # The number of the next packet.
+        self.number = 0
+        self.last_heard = 0.0
+        # Put an ack into every packet, whether or not one is owed.
+        self.repeat_ack = False
+        self._timing = timing
+        self._keepalive = timing.keepalive * (1 + timing.keepalive_jitter * (2 * jitter - 1))
+        self._room = 0
+        self._last_sent = 0.0
+        self._ping = False
+        self._waiting_since: float | None = None
+        self._credit_probe_at: float | None = None
+
+    def open(self, remote: int, mtu: int, credit: int, now: float) -> list[Pending]:
+        """Start to talk to link id `remote`; give the queued messages that are too large."""
+        self.remote = remote
+        self.mtu = min(self.mtu, mtu)
+        self._room = self.mtu - PACKET_OVERHEAD
+        self.last_heard = self._last_sent = now
+        self.recovery = Recovery(self._timing, self.mtu)
+        return self.outbox.open(self.mtu, credit)
+
+    def greet(self) -> None:
+        """Make the next tick send a packet even if there is nothing to say."""
+        self._ping = True
+
+    # Getters
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is next due."""
+        due = min(self._last_sent + self._keepalive, self.outbox.overdue_at)
+        if self._waiting_since is not None:
+            due = min(due, max(self.last_heard, self._waiting_since) + self._timing.dead_peer)
+        for timer in (self.arrivals.ack_at, self.recovery.deadline, self._credit_probe_at):
+            if timer is not None and timer < due:
+                due = timer
+        return due
+
+    def is_dead(self, now: float) -> bool:
+        """Tell whether the peer has been silent for too long while something was awaited."""
+        since = self._waiting_since
+        return since is not None and now >= max(self.last_heard, since) + self._timing.dead_peer
+
+    # Packets in
+
+    def receive(self, datagram: bytes, number: int, now: float) -> Heard | None:
+        """Take a DATA packet; None if it is damaged or was here before."""
+        if not self.arrivals.is_fresh(number):
+            self.counters.duplicates += 1
+            return None
+        packet = self.protection.open(datagram)
+        if packet is None:
+            self.counters.damaged += 1
+            return None
+        heard = Heard()
+        self.last_heard = now
+        try:
+            frames = decode_frames(packet, DATA_HEADER_SIZE)
+        except DecodeError:
+            self.arrivals.record(number, now, eliciting=False)
+            heard.violation = Reason.PROTOCOL_ERROR
+            return heard
+        eliciting = False
+        for frame in frames:
+            if type(frame) is Segment:
+                eliciting = True
+                if self.inbox.has(frame.number):
+                    self.counters.segments_repeated += 1
+                else:
+                    heard.violation = self.inbox.receive(frame, heard.messages)
+            elif type(frame) is Ack:
+                heard.violation = self._acknowledge(frame, heard, now)
+            elif type(frame) is Close:
+                heard.close = frame
+                heard.violation = self._deliver(frame.wanted, heard)
+            else:
+                eliciting = True
+            if heard.violation is not None:
+                break
+        self.arrivals.record(number, now, eliciting=eliciting)
+        if eliciting and self.inbox.has_gap:
+            self.arrivals.hurry(now)
+        return heard
+
+    def _acknowledge(self, ack: Ack, heard: Heard, now: float) -> Reason | None:
+        if ack.newest >= self.number:
+            return Reason.PROTOCOL_ERROR
+        outbox = self.outbox
+        acked, lost = self.recovery.acknowledge(ack, now)
+        for packet in acked:
+            outbox.acknowledged(packet.segments)
+        for packet in lost:
+            self.counters.segments_resent += outbox.lost(packet.segments)
+        if ack.credit > outbox.credit:
+            outbox.grant(ack.credit)
+        return self._deliver(ack.wanted, heard)
+
+    def _deliver(self, wanted: int, heard: Heard) -> Reason | None:
+        outbox = self.outbox
+        if wanted > outbox.delivered:
+            if wanted > outbox.wanted_bound:
+                return Reason.PROTOCOL_ERROR
+            heard.delivered += outbox.deliver(wanted)
+        return None
+
+    def resume(self, now: float) -> list[bytes]:
+        """Hand over what was held back; the peer is told in a way that can't get lost."""
+        messages = self.inbox.resume()
+        if messages:
+            self._ping = True
+            self.arrivals.hurry(now)
+        return messages
+
+    # Time and packets out
+
+    def tick(self, now: float, out: list[Action]) -> None:
+        """Act on the timers that are due and send all that may be sent."""
+        for packet in self.recovery.expire(now):
+            self.counters.segments_resent += self.outbox.lost(packet.segments)
+        if self._credit_probe_at is not None and now >= self._credit_probe_at:
+            self._credit_probe_at = None
+            self._ping = True
+        if now >= self._last_sent + self._keepalive:
+            self._ping = True
+        self._send(now, out)
+        recovery, more = self.recovery, self.outbox.has_more
+        if not (recovery.packets or more):
+            self._waiting_since = self._credit_probe_at = None
+            return
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if recovery.packets:
+            self._credit_probe_at = None
+        elif self._credit_probe_at is None:
+            self._credit_probe_at = now + self._timing.probe_cap
+
+    def _send(self, now: float, out: list[Action]) -> None:
+        while self._send_one(now, out):
+            pass
+
+    def _send_one(self, now: float, out: list[Action]) -> bool:
+        """Send the next packet, if there is one to send."""
+        arrivals = self.arrivals
+        ack_owed = arrivals.ack_at is not None or (self.repeat_ack and arrivals.can_ack)
+        frames: list[bytes] = []
+        segments = self._gather(frames, self._room - ACK_SIZE if ack_owed else self._room)
+        if ack_owed and not segments:
+            segments = self._gather(frames, self._room)
+            if segments:
+                # A full-sized segment leaves no room for the ack: that goes ahead, alone.
+                self._emit([self._ack(now)], None, now, out)
+                ack_owed = False
+        if self._ping or (self.recovery.probes and not segments):
+            frames.append(PING_FRAME)
+            self._ping = False
+        if frames:
+            if ack_owed:
+                frames.insert(0, self._ack(now))
+            self._emit(frames, segments, now, out)
+            return True
+        if arrivals.ack_at is not None and arrivals.ack_at <= now:
+            self._emit([self._ack(now)], None, now, out)
+        return False
+
+    def _gather(self, frames: list[bytes], room: int) -> list[Outgoing]:
+        """Append to `frames` the segments that the next packet should carry."""
+        outbox, recovery = self.outbox, self.recovery
+        segments: list[Outgoing] = []
+        if recovery.probes:
+            # The two probes carry different segments, as far as there are any.
+            segments = outbox.fill_oldest(frames, room, recovery.probed)
+            recovery.probed += len(segments)
+            self.counters.segments_resent += len(segments)
+            room -= sum(map(len, frames))
+        recovery.limited = recovery.congestion.is_full and outbox.has_more
+        if recovery.limited and not recovery.probes:
+            return segments
+        return segments + outbox.fill(frames, room)
+
+    def _ack(self, now: float) -> bytes:
+        return self.arrivals.frame(self.inbox.wanted, self.inbox.credit, now)
+
+    def _emit(
+        self, frames: list[bytes], segments: list[Outgoing] | None, now: float, out: list[Action]
+    ) -> bytes:
+        """Send a packet, and give it; with `segments` None it is not to be acknowledged."""
+        number = self.number
+        self.number = number + 1
+        frames.insert(0, DATA_HEADER.pack(DATA, self.remote, number))
+        datagram = self.protection.seal(b"".join(frames))
+        self._last_sent = now
+        if segments is not None:
+            self.recovery.sent(number, len(datagram), segments, now)
+        out.append(Transmit(datagram, self.address))
+        return datagram
+
+    def farewell(self, reason: int, text: str, now: float, out: list[Action]) -> bytes:
+        """Send a CLOSE and give the datagram, to be repeated to whoever goes on talking."""
+        allowed = max(self._room - len(Close(0, 0).encode()), 0)
+        text = text.encode()[:allowed].decode(errors="ignore")
+        return self._emit([Close(reason, self.inbox.wanted, text).encode()], None, now, out)
+
+    # Exploration
+
+    def clone(self, context: Context) -> Channel:
+        """Give an independent twin in another context."""
+        twin = copy_slots(self)
+        twin.counters = context.counters
+        twin.outbox = self.outbox.clone()
+        twin.inbox = self.inbox.clone()
+        twin.arrivals = self.arrivals.clone()
+        twin.recovery = self.recovery.clone(twin.outbox.segments())
+        return twin
+
+    def key(self, now: float) -> tuple[object, ...]:
+        """Give the state as a comparable value: times and packet numbers relative."""
+
+        def ago(then: float | None) -> float | None:
+            return None if then is None else then - now
+
+        return (
+            self.address,
+            self._room,
+            ago(self.last_heard),
+            ago(self._last_sent),
+            ago(self._waiting_since),
+            ago(self._credit_probe_at),
+            self._ping,
+            self.repeat_ack,
+            self.outbox.key(now),
+            self.inbox.key(),
+            self.arrivals.key(now),
+            self.recovery.key(now, self.number),
+        )

@@ -1,0 +1,58 @@
+"""How much may be in flight (PROTOCOL.md, section 7.6): NewReno, as RFC 9002 writes it."""
+
+from __future__ import annotations
+
+from palaver.machine import copy_slots
+
+INITIAL_PACKETS = 10
+MINIMUM_PACKETS = 2
+
+
+class Congestion:
+    """A window of bytes that grows with acks and is halved, once per round trip, by losses."""
+
+    __slots__ = ("_mtu", "_recovery_start", "_threshold", "in_flight", "window")
+
+    def __init__(self, mtu: int) -> None:
+        self._mtu = mtu
+        self.window = INITIAL_PACKETS * mtu
+        self.in_flight = 0
+        self._threshold: float = float("inf")
+        # Losses among packets sent before this time belong to a reduction already made.
+        self._recovery_start = float("-inf")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be sent for now."""
+        return self.in_flight >= self.window
+
+    def sent(self, size: int) -> None:
+        """Count a packet that is to be acknowledged."""
+        self.in_flight += size
+
+    def acked(self, size: int, sent_at: float, *, was_limited: bool) -> None:
+        """Take note of an acked packet; the window grows only if it was what limited us."""
+        self.in_flight -= size
+        if not was_limited or sent_at <= self._recovery_start:
+            return
+        if self.window < self._threshold:
+            self.window += size
+        else:
+            self.window += self._mtu * size // self.window
+
+    def lost(self, size: int, sent_at: float, now: float) -> None:
+        """Take note of a lost packet."""
+        self.in_flight -= size
+        if sent_at <= self._recovery_start:
+            return
+        self._recovery_start = now
+        self.window = max(self.window // 2, MINIMUM_PACKETS * self._mtu)
+        self._threshold = self.window
+
+    def clone(self) -> Congestion:
+        """Give an independent twin."""
+        return copy_slots(self)
+
+    def key(self, now: float) -> tuple[object, ...]:
+        """Give the state as a comparable value, times relative to `now`."""
+        return (self.window, self.in_flight, self._threshold, self._recovery_start - now)

@@ -1,0 +1,44 @@
+"""How a link comes to its end: what was said, what was heard, and the outcome (section 8.4)."""
+
+from __future__ import annotations
+
+from palaver.machine import copy_slots
+from palaver.wire.errors import Reason
+
+from .events import Side
+
+
+class Farewell:
+    """FIN and BYE of either side, and why the link ends."""
+
+    __slots__ = ("by", "bye_heard", "close", "fin_heard", "fin_said", "reason", "text")
+
+    def __init__(self) -> None:
+        self.fin_said = False
+        self.fin_heard = False
+        self.bye_heard = False
+        self.reason: int = Reason.LEFT
+        self.by = Side.LOCAL
+        self.text = ""
+        # The CLOSE to be repeated to a peer that goes on talking.
+        self.close: bytes | None = None
+
+    def settle(self, reason: int, by: Side, text: str = "") -> None:
+        """Say why the link ends, and which side ends it."""
+        self.reason, self.by, self.text = reason, by, text
+
+    def clone(self) -> Farewell:
+        """Give an independent twin."""
+        return copy_slots(self)
+
+    def key(self) -> tuple[object, ...]:
+        """Give the state as a comparable value."""
+        return (
+            self.fin_said,
+            self.fin_heard,
+            self.bye_heard,
+            self.reason,
+            self.by,
+            self.text,
+            self.close,
+        )

@@ -1,0 +1,54 @@
+"""The round-trip estimator (PROTOCOL.md, section 7.3): RFC 6298 with RFC 9002's ack delay."""
+
+from __future__ import annotations
+
+from palaver.machine import copy_slots
+from palaver.timing import Timing
+
+_GRANULARITY = 0.001
+
+
+class RttEstimator:
+    """Smoothed round-trip time, its variation, and the probe timeout that follows from them."""
+
+    __slots__ = ("_timing", "latest", "minimum", "smoothed", "variation")
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self.smoothed = timing.initial_rtt
+        self.variation = timing.initial_rtt / 2
+        self.latest = timing.initial_rtt
+        self.minimum: float | None = None
+
+    def sample(self, rtt: float, ack_delay: float) -> None:
+        """Take a measurement: seconds from sending to ack, and how long the peer held the ack."""
+        self.latest = rtt
+        if self.minimum is None:
+            self.minimum = self.smoothed = rtt
+            self.variation = rtt / 2
+            return
+        self.minimum = min(self.minimum, rtt)
+        # A delay that would put the path below its own minimum was not all delay.
+        if rtt - ack_delay >= self.minimum:
+            rtt -= ack_delay
+        self.variation += (abs(self.smoothed - rtt) - self.variation) / 4
+        self.smoothed += (rtt - self.smoothed) / 8
+
+    def probe_timeout(self, backoff: int = 0) -> float:
+        """Give the seconds to wait for an ack, after `backoff` probes that brought none."""
+        timing = self._timing
+        wait = self.smoothed + max(4 * self.variation, _GRANULARITY) + timing.ack_delay
+        wait = max(wait, timing.probe_floor) * (1 << min(backoff, 16))
+        return min(wait, timing.probe_cap)
+
+    def loss_delay(self) -> float:
+        """Give the age at which a packet older than an acked one counts as lost."""
+        return max(9 / 8 * max(self.smoothed, self.latest), _GRANULARITY)
+
+    def clone(self) -> RttEstimator:
+        """Give an independent twin."""
+        return copy_slots(self)
+
+    def key(self) -> tuple[object, ...]:
+        """Give the state as a comparable value."""
+        return (self.smoothed, self.variation, self.latest, self.minimum)

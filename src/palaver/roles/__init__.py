@@ -1,0 +1,1 @@
+"""What people do with links (PROTOCOL.md, sections 6.3 and on)."""

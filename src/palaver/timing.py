@@ -1,0 +1,127 @@
+"""Every timer and limit, in one place, with its unit and its reason (PROTOCOL.md, section 10).
+
+All of them are parameters: give a machine its own `Timing` or `Limits`. Those marked *wire* are
+part of the protocol and are the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from .machine import UsageError
+
+# Wire constants.
+VERSION = 1
+MIN_MTU = 64  # bytes: the smallest datagram every peer must take, and the smallest HELLO
+MAX_MTU = 65507  # bytes: the largest payload of a UDP datagram over IPv4
+MAX_MESSAGE = 65536  # bytes: kind and body of one message
+SEGMENT_CHARGE = 64  # bytes of credit that a segment costs beyond its length
+CREDIT_RESERVE = 512  # bytes of credit beyond the limit, for FIN and BYE only
+MIN_CREDIT = 1024  # bytes: the least that a peer may grant
+REPLAY_WINDOW = 1024  # packet numbers that are remembered
+MAX_NUMBER = (1 << 32) - 1  # the last packet number and the last segment number
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Timers, in seconds unless the name says otherwise."""
+
+    hello_interval: float = 0.25
+    """Between the first HELLOs: at 20 % loss a first message then arrives within 1.3 s (p99)."""
+    hello_fast_tries: int = 8
+    """HELLOs at that interval; afterwards it doubles, so that a dead address is left in peace."""
+    hello_interval_max: float = 10.0
+    """The longest wait between HELLOs."""
+    half_open: float = 10.0
+    """A half-open link goes this long after its last HELLO: the longest HELLO interval."""
+    half_open_max: float = 30.0
+    """A half-open link goes this long after its first HELLO, whatever keeps arriving."""
+    initial_rtt: float = 0.333
+    """Assumed until measured (RFC 9002, section 6.2.2)."""
+    probe_floor: float = 0.05
+    """The shortest probe timeout; below it, a peer's scheduling delays look like loss."""
+    probe_cap: float = 3.0
+    """The longest wait between probes; more would take a live link for dead at 50 % loss."""
+    ack_delay: float = 0.025
+    """An ack waits this long for company (RFC 9000, section 18.2)."""
+    overdue: float = 10.0
+    """A message not acknowledged for this long is reported as overdue."""
+    dead_peer: float = 30.0
+    """Nothing valid for this long while something awaits an ack: the peer is gone."""
+    keepalive: float = 20.0
+    """A PING goes out when nothing was sent for this long (RFC 8085 asks for 15 or more)."""
+    keepalive_jitter: float = 0.2
+    """As a fraction of `keepalive`, either way, so that many links don't ping in step."""
+    close_flush: float = 5.0
+    """How long a graceful close may take to get everything acknowledged."""
+    linger_min: float = 0.5
+    """The initiator of a close stays 3 probe timeouts to acknowledge repeats, at least this."""
+    linger_max: float = 2.0
+    """And at most this."""
+    tombstone: float = 20.0
+    """How long an ended link is remembered, so that late packets are not taken for new."""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a timer that can't work."""
+        for field in fields(self):
+            seconds = getattr(self, field.name)
+            if not 0 < seconds < 1e9 and field.name not in {"ack_delay", "keepalive_jitter"}:
+                raise UsageError(f"Timing.{field.name} must be above 0, not {seconds}")
+        if not 0 <= self.ack_delay < self.probe_cap:
+            raise UsageError("Timing.ack_delay must be from 0 to below probe_cap")
+        if not 0 <= self.keepalive_jitter < 1:
+            raise UsageError("Timing.keepalive_jitter must be from 0 to below 1")
+        if not self.probe_floor <= self.probe_cap:
+            raise UsageError("Timing.probe_floor must not be above probe_cap")
+        if not self.linger_min <= self.linger_max:
+            raise UsageError("Timing.linger_min must not be above linger_max")
+
+    def hello_wait(self, sent: int) -> float:
+        """Give the seconds from HELLO number `sent` (from 1) to the next (section 4.3)."""
+        doublings = sent - self.hello_fast_tries
+        if doublings < 0:
+            return min(self.hello_interval, self.hello_interval_max)
+        # Past 40 doublings any interval is at its maximum.
+        return min(self.hello_interval * 2.0 ** min(doublings + 1, 40), self.hello_interval_max)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on memory and size, in bytes unless the name says otherwise."""
+
+    mtu: int = 1200
+    """The largest datagram sent or taken; 1,200 fits every IPv6 path and nearly every other."""
+    window: int = 262144
+    """Credit granted: what may be received and not yet handed to the program, per link."""
+    queue_messages: int = 256
+    """Messages that wait for their first transmission, per link, before `WouldBlock`."""
+    queue_bytes: int = 1048576
+    """And their bytes."""
+    links: int = 65535
+    """Links per endpoint."""
+    half_open: int = 64
+    """Half-open links per endpoint: what unproven addresses can make it remember."""
+    half_open_per_host: int = 8
+    """Half-open links per host: one source can't take all of them."""
+    tombstones: int = 4096
+    """Ended links that are remembered; beyond, the oldest goes."""
+    replies_per_second: int = 100
+    """REFUSE and RESET sent per second, all sources together, in bursts of at most this."""
+    last_number: int = MAX_NUMBER
+    """The last packet or segment number that a link uses; tests lower it."""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a limit that can't work."""
+        for field in fields(self):
+            if getattr(self, field.name) < 1:
+                raise UsageError(f"Limits.{field.name} must be at least 1")
+        if not MIN_MTU <= self.mtu <= MAX_MTU:
+            raise UsageError(f"Limits.mtu must be from {MIN_MTU} to {MAX_MTU}, not {self.mtu}")
+        if self.window < MIN_CREDIT:
+            raise UsageError(f"Limits.window must be at least {MIN_CREDIT}, not {self.window}")
+        if self.last_number > MAX_NUMBER:
+            raise UsageError(f"Limits.last_number must be at most {MAX_NUMBER}")
+
+
+DEFAULT_TIMING = Timing()
+DEFAULT_LIMITS = Limits()
