@@ -270,8 +270,9 @@ class Link(StateMachine):
         if rtt is not None:
             channel.recovery.rtt.sample(rtt, 0.0)
         self.caller = None
-        # The callee's end is up only when it has heard from us.
-        channel.greet()
+        if not channel.outbox.has_more:
+            # The callee's end is up only when it has heard from us.
+            channel.greet()
         out.append(Opened(self.number, self.ref, channel.address, self.role))
         for message in refused:
             if message.ref is not None:

@@ -100,9 +100,7 @@ class Recovery:
         if largest is None or newest.number > largest[0]:
             self._largest_acked = (newest.number, newest.index, newest.sent_at)
             if newest.number == ack.newest and ack.delay != NO_DELAY:
-                # A delay beyond what the peer may take is not the path's either way.
-                delay = min(ack.delay * DELAY_UNIT, self._timing.probe_cap)
-                self.rtt.sample(now - newest.sent_at, delay)
+                self.rtt.sample(now - newest.sent_at, ack.delay * DELAY_UNIT)
         self.backoff = 0
         self.probes = 0
         congestion, limited = self.congestion, self.limited
