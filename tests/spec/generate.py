@@ -1,7 +1,7 @@
 """Make the generated parts of PROTOCOL.md from the code.
 
-    python tests/spec/generate.py           # say whether they are up to date
-    python tests/spec/generate.py --write   # bring them up to date
+python tests/spec/generate.py           # say whether they are up to date
+python tests/spec/generate.py --write   # bring them up to date
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "src"))
 
 import worked
+
 from palaver import timing
 from palaver.link.states import STATE_TIMER, TABLE, Input, State
 from palaver.wire import frames

@@ -102,10 +102,18 @@ class Channel:
     @property
     def deadline(self) -> float:
         """When `tick` is next due."""
-        due = min(self._last_sent + self._keepalive, self.outbox.overdue_at)
-        if self._waiting_since is not None:
-            due = min(due, max(self.last_heard, self._waiting_since) + self._timing.dead_peer)
-        for timer in (self.arrivals.ack_at, self.recovery.deadline, self._credit_probe_at):
+        due = self._last_sent + self._keepalive
+        since = self._waiting_since
+        if since is not None:
+            heard = self.last_heard
+            dead_at = (max(since, heard)) + self._timing.dead_peer
+            due = min(due, dead_at)
+        for timer in (
+            self.arrivals.ack_at,
+            self.recovery.deadline,
+            self.outbox.overdue_at,
+            self._credit_probe_at,
+        ):
             if timer is not None and timer < due:
                 due = timer
         return due
@@ -209,13 +217,16 @@ class Channel:
             self._credit_probe_at = now + self._timing.probe_cap
 
     def _send(self, now: float, out: list[Action]) -> None:
-        while self._send_one(now, out):
-            pass
+        arrivals, recovery, outbox = self.arrivals, self.recovery, self.outbox
+        while outbox.has_more or recovery.probes or self._ping:
+            if not self._send_one(now, out):
+                break
+        if arrivals.ack_at is not None and arrivals.ack_at <= now:
+            self._emit([self._ack(now)], None, now, out)
 
     def _send_one(self, now: float, out: list[Action]) -> bool:
-        """Send the next packet, if there is one to send."""
-        arrivals = self.arrivals
-        ack_owed = arrivals.ack_at is not None or (self.repeat_ack and arrivals.can_ack)
+        """Send a packet that is to be acknowledged, if there is one to send."""
+        ack_owed = self.arrivals.ack_at is not None or self.repeat_ack
         frames: list[bytes] = []
         segments = self._gather(frames, self._room - ACK_SIZE if ack_owed else self._room)
         if ack_owed and not segments:
@@ -227,14 +238,12 @@ class Channel:
         if self._ping or (self.recovery.probes and not segments):
             frames.append(PING_FRAME)
             self._ping = False
-        if frames:
-            if ack_owed:
-                frames.insert(0, self._ack(now))
-            self._emit(frames, segments, now, out)
-            return True
-        if arrivals.ack_at is not None and arrivals.ack_at <= now:
-            self._emit([self._ack(now)], None, now, out)
-        return False
+        if not frames:
+            return False
+        if ack_owed:
+            frames.insert(0, self._ack(now))
+        self._emit(frames, segments, now, out)
+        return True
 
     def _gather(self, frames: list[bytes], room: int) -> list[Outgoing]:
         """Append to `frames` the segments that the next packet should carry."""
@@ -265,6 +274,7 @@ class Channel:
         self._last_sent = now
         if segments is not None:
             self.recovery.sent(number, len(datagram), segments, now)
+        self.counters.datagrams_out += 1
         out.append(Transmit(datagram, self.address))
         return datagram
 

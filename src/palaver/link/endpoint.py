@@ -301,9 +301,6 @@ class Endpoint(StateMachine):
                 heappush(heap, (wanted, link.number))
         self._tombstones.expire(now)
         self._tidy_heap()
-        for action in out:
-            if type(action) is Transmit:
-                self.counters.datagrams_out += 1
 
     def _tidy_heap(self) -> None:
         """Drop entries that count no more, from the top and, if they abound, everywhere."""

@@ -246,6 +246,10 @@ class Link(StateMachine):
         else:
             super()._take(event, now, out)
 
+    def _transmit(self, data: bytes, out: list[Action]) -> None:
+        self.channel.counters.datagrams_out += 1
+        out.append(Transmit(data, self.channel.address))
+
     # Actions of a caller
 
     def _send_hello(self, _: None, now: float, out: list[Action]) -> None:
@@ -255,7 +259,7 @@ class Link(StateMachine):
         if caller.attempts:
             attempt = caller.attempts + 1
             out.append(StillDialing(self.number, ref, attempt, caller.unreachable))
-        out.append(Transmit(caller.next_hello(now), self.channel.address))
+        self._transmit(caller.next_hello(now), out)
 
     def _present_cookie(self, packet: Cookie, now: float, _: list[Action]) -> None:
         assert self.caller is not None
@@ -295,7 +299,7 @@ class Link(StateMachine):
             return
         if self.state is State.WELCOMED:
             self._until = self.callee.expiry(now)
-        out.append(Transmit(self.callee.welcome, self.channel.address))
+        self._transmit(self.callee.welcome, out)
 
     def _accept(self, heard: Heard, now: float, out: list[Action]) -> None:
         self._until = None
