@@ -10,11 +10,8 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "src"))
 
 import worked
 
@@ -24,6 +21,7 @@ from palaver.wire import frames
 from palaver.wire.errors import Reason
 from palaver.wire.packets import Kind
 
+ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "PROTOCOL.md"
 SOURCE = ROOT / "src" / "palaver"
 
@@ -110,7 +108,7 @@ def docs_of(path: Path, scope: str | None) -> Iterator[tuple[str, str]]:
     if scope is not None:
         (found,) = [node for node in body if isinstance(node, ast.ClassDef) and node.name == scope]
         body = found.body
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in pairwise(body):
         if isinstance(node, ast.AnnAssign):
             target: ast.expr = node.target
         elif isinstance(node, ast.Assign):
@@ -240,7 +238,7 @@ def main() -> int:
     if "--write" in sys.argv:
         SPEC.write_text(made)
     elif made != text:
-        print("PROTOCOL.md is out of date; run: python tests/spec/generate.py --write")
+        sys.stderr.write("PROTOCOL.md is out of date; call this with --write\n")
         return 1
     return 0
 

@@ -107,15 +107,19 @@ def describe(data: bytes) -> list[str]:
     decoded = decode_unsealed(packet)
     if isinstance(decoded, Hello):
         return [
-            f"HELLO from {decoded.link:016x}: versions {list(decoded.versions)}, profiles "
-            f"{list(decoded.profiles)}, role {decoded.role}, mtu {decoded.mtu}, "
-            f"credit {decoded.credit}, padded"
+            (
+                f"HELLO from {decoded.link:016x}: versions {list(decoded.versions)}, profiles "
+                f"{list(decoded.profiles)}, role {decoded.role}, mtu {decoded.mtu}, "
+                f"credit {decoded.credit}, padded"
+            )
         ]
     assert isinstance(decoded, Welcome)
     return [
-        f"WELCOME to {decoded.destination:016x} from {decoded.link:016x}: version "
-        f"{decoded.version}, profile {decoded.profile}, mtu {decoded.mtu}, "
-        f"credit {decoded.credit}"
+        (
+            f"WELCOME to {decoded.destination:016x} from {decoded.link:016x}: version "
+            f"{decoded.version}, profile {decoded.profile}, mtu {decoded.mtu}, "
+            f"credit {decoded.credit}"
+        )
     ]
 
 

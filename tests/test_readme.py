@@ -1,0 +1,64 @@
+"""What the README shows does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run(program: str) -> str:
+    path = os.pathsep.join(str(ROOT / part) for part in ("src", "adapters"))
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+@pytest.mark.smoke
+def test_the_facade_example_runs() -> None:
+    assert run(PROGRAMS[0]) == "Ann says hello\nhello yourself\n"
+
+
+@pytest.mark.smoke
+def test_the_embedding_example_runs_in_about_thirty_lines() -> None:
+    printed = run(PROGRAMS[1])
+    assert "bob hears: no sockets were used" in printed
+    assert "ann: Delivered(link=1, ref=0)" in printed
+    assert printed.count("Closed(") == 2
+    assert len([line for line in PROGRAMS[1].splitlines() if line.strip()]) <= 32
+
+
+def test_the_two_commands_are_there_one_line_each() -> None:
+    for name in ("demo", "test"):
+        (block,) = re.findall(rf"<!-- command: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+        assert block.count("\n") == 1
+
+
+def test_the_json_events_of_the_readme_are_those_of_the_code() -> None:
+    source = (ROOT / "adapters/palaver_io/cli/output.py").read_text()
+    written = set(re.findall(r'_write\(\s*"([a-z-]+)"', source))
+    assert written == set(re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE)) - {"event"}
+
+
+def test_links_to_files_and_sections_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
+        assert (ROOT / target).exists(), target
+    for name, anchor in re.findall(r"\]\(([^)#]+)#([^)]*)\)", README):
+        heads = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+        assert anchor in anchors
