@@ -79,7 +79,7 @@ ACTION_WORDS = {
     "pause": "hold messages back (7.7)",
     "resume": "hand over what was held back",
     "present_cookie": "repeat HELLO with it, at once",
-    "open": "report opened; send the messages that wait, or PING",
+    "be_welcomed": "report opened; send the messages that wait, or PING",
     "be_refused": "report undelivered and closed, with its reason",
     "send_hello": "send HELLO",
     "give_up": "report undelivered and closed (64)",

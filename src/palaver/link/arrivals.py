@@ -34,6 +34,11 @@ class Arrivals:
         """The highest packet number that has arrived, -1 at first."""
         return self._highest
 
+    @property
+    def can_ack(self) -> bool:
+        """Whether anything has come that can be acknowledged."""
+        return self._newest >= 0
+
     def is_fresh(self, number: int) -> bool:
         """Tell whether packet `number` is new; False also if it is too old to know."""
         age = self._highest - number

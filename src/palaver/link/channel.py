@@ -16,7 +16,9 @@ from .arrivals import Arrivals
 from .context import Context
 from .inbox import Inbox
 from .outbox import PACKET_OVERHEAD, Outbox, Outgoing, Pending
-from .recovery import Recovery
+from .recovery import Recovery, SentPacket
+
+_UNTOLD = -1
 
 
 class Heard:
@@ -38,6 +40,7 @@ class Channel:
         "_credit_probe_at",
         "_keepalive",
         "_last_sent",
+        "_news",
         "_ping",
         "_room",
         "_timing",
@@ -81,6 +84,8 @@ class Channel:
         self._room = 0
         self._last_sent = 0.0
         self._ping = False
+        # The packet that tells of a late hand-over, until it is acknowledged.
+        self._news: int | None = None
         self._waiting_since: float | None = None
         self._credit_probe_at: float | None = None
 
@@ -171,11 +176,19 @@ class Channel:
         acked, lost = self.recovery.acknowledge(ack, now)
         for packet in acked:
             outbox.acknowledged(packet.segments)
-        for packet in lost:
-            self.counters.segments_resent += outbox.lost(packet.segments)
+            if packet.number == self._news:
+                self._news = None
+        if lost:
+            self._take_back(lost, now)
         if ack.credit > outbox.credit:
             outbox.grant(ack.credit)
         return self._deliver(ack.wanted, heard)
+
+    def _take_back(self, lost: list[SentPacket], now: float) -> None:
+        for packet in lost:
+            self.counters.segments_resent += self.outbox.lost(packet.segments)
+            if packet.number == self._news:
+                self._tell_news(now)
 
     def _deliver(self, wanted: int, heard: Heard) -> Reason | None:
         outbox = self.outbox
@@ -189,16 +202,19 @@ class Channel:
         """Hand over what was held back; the peer is told in a way that can't get lost."""
         messages = self.inbox.resume()
         if messages:
-            self._ping = True
-            self.arrivals.hurry(now)
+            self._tell_news(now)
         return messages
+
+    def _tell_news(self, now: float) -> None:
+        self._news = _UNTOLD
+        self._ping = True
+        self.arrivals.hurry(now)
 
     # Time and packets out
 
     def tick(self, now: float, out: list[Action]) -> None:
         """Act on the timers that are due and send all that may be sent."""
-        for packet in self.recovery.expire(now):
-            self.counters.segments_resent += self.outbox.lost(packet.segments)
+        self._take_back(self.recovery.expire(now), now)
         if self._credit_probe_at is not None and now >= self._credit_probe_at:
             self._credit_probe_at = None
             self._ping = True
@@ -226,21 +242,31 @@ class Channel:
 
     def _send_one(self, now: float, out: list[Action]) -> bool:
         """Send a packet that is to be acknowledged, if there is one to send."""
-        ack_owed = self.arrivals.ack_at is not None or self.repeat_ack
+        arrivals, recovery = self.arrivals, self.recovery
+        ack_owed = arrivals.ack_at is not None or self.repeat_ack
+        if (self._ping or recovery.probes) and arrivals.can_ack:
+            # These go out when the peer may have missed something.
+            ack_owed = True
         frames: list[bytes] = []
-        segments = self._gather(frames, self._room - ACK_SIZE if ack_owed else self._room)
-        if ack_owed and not segments:
-            segments = self._gather(frames, self._room)
+        if self._ping:
+            # Whatever else goes out in this packet, it asks for an acknowledgement.
+            self._ping = False
+            frames.append(PING_FRAME)
+        room = self._room - sum(map(len, frames))
+        segments = self._gather(frames, room - ACK_SIZE if ack_owed else room)
+        if ack_owed and not segments and not frames:
+            segments = self._gather(frames, room)
             if segments:
                 # A full-sized segment leaves no room for the ack: that goes ahead, alone.
                 self._emit([self._ack(now)], None, now, out)
                 ack_owed = False
-        if self._ping or (self.recovery.probes and not segments):
+        if recovery.probes and not frames:
             frames.append(PING_FRAME)
-            self._ping = False
         if not frames:
             return False
         if ack_owed:
+            if self._news == _UNTOLD:
+                self._news = self.number
             frames.insert(0, self._ack(now))
         self._emit(frames, segments, now, out)
         return True
@@ -310,6 +336,7 @@ class Channel:
             ago(self._waiting_since),
             ago(self._credit_probe_at),
             self._ping,
+            None if self._news is None else self.number - self._news,
             self.repeat_ack,
             self.outbox.key(now),
             self.inbox.key(),

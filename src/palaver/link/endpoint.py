@@ -23,7 +23,7 @@ from palaver.wire.errors import Reason
 from palaver.wire.packets import (
     DATA,
     DATA_HEADER,
-    DATA_HEADER_SIZE,
+    RESET_SIZE,
     Handshake,
     Hello,
     Reset,
@@ -164,9 +164,7 @@ class Endpoint(StateMachine):
         counters.datagrams_in += 1
         if len(data) > self._context.limits.mtu:
             counters.too_large += 1
-        elif len(data) <= DATA_HEADER_SIZE:
-            counters.malformed += 1
-        elif data[0] == DATA:
+        elif len(data) > RESET_SIZE and data[0] == DATA:
             self._take_data(data, event.source, now, out)
         else:
             packet = open_packet(data, counters)

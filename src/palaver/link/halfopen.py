@@ -57,6 +57,9 @@ def host_of(address: Address) -> str:
     host = address[0]
     if host.count(":") < 2:
         return host
+    if "." in host:
+        # An IPv4 address in the clothes of IPv6.
+        return host.rpartition(":")[2]
     head, gap, tail = host.partition("::")
     groups = head.split(":") if head else []
     if gap:

@@ -79,7 +79,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.CALLING, On.PAUSE): ("pause", S.CALLING),
     (S.CALLING, On.RESUME): ("resume", S.CALLING),
     (S.CALLING, On.COOKIE): ("present_cookie", S.CALLING),
-    (S.CALLING, On.WELCOME): ("open", S.OPEN),
+    (S.CALLING, On.WELCOME): ("be_welcomed", S.OPEN),
     (S.CALLING, On.REFUSE): ("be_refused", S.CLOSED),
     (S.CALLING, On.HELLO_DUE): ("send_hello", S.CALLING),
     (S.CALLING, On.NO_ANSWER): ("give_up", S.CLOSED),
