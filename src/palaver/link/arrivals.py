@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from palaver.machine import copy_slots
 from palaver.timing import REPLAY_WINDOW
-from palaver.wire.frames import ACK, ACK_FRAME, ACK_SIZE, DELAY_UNIT, FRAME_HEADER_SIZE, NO_DELAY
+from palaver.wire.frames import ACK, ACK_FRAME, ACK_SIZE, DELAY_UNIT, FRAME_HEADER_SIZE, MAP_BITS, NO_DELAY
 
 _MASK = (1 << REPLAY_WINDOW) - 1
 _MAP_MASK = (1 << 64) - 1
@@ -15,7 +15,7 @@ ACK_EVERY = 2
 class Arrivals:
     """What has arrived, and when the peer must be told of it."""
 
-    __slots__ = ("_ack_delay", "_highest", "_newest", "_newest_at", "_seen", "_unacked", "ack_at")
+    __slots__ = ("_ack_delay", "_highest", "_newest", "_newest_at", "_reported", "_seen", "_unacked", "ack_at")
 
     def __init__(self, ack_delay: float) -> None:
         self._ack_delay = ack_delay
@@ -25,6 +25,8 @@ class Arrivals:
         # The newest ack-eliciting packet, and when it came.
         self._newest = -1
         self._newest_at = 0.0
+        # The newest that an ACK has told of.
+        self._reported = -1
         self._unacked = 0
         self.ack_at: float | None = None
         """When an ack is due; a time in the past means with the next tick."""
@@ -68,13 +70,30 @@ class Arrivals:
         self.ack_at = now
 
     def frame(self, wanted: int, credit: int, now: float) -> bytes:
-        """Give an ACK frame for all that has arrived; nothing is owed any more."""
+        """Give an ACK frame for the newest arrivals; nothing is owed any more."""
         self.ack_at = None
         self._unacked = 0
-        newest = self._newest
-        earlier = self._seen >> (self._highest - newest + 1) & _MAP_MASK
+        self._reported = self._newest
         delay = int((now - self._newest_at) / DELAY_UNIT)
-        return ACK_FRAME.pack(ACK, _ACK_BODY, wanted, newest, earlier, min(delay, NO_DELAY), credit)
+        return self._pack(wanted, self._newest, min(delay, NO_DELAY), credit)
+
+    def older_frames(self, wanted: int, credit: int) -> list[bytes]:
+        """Give ACK frames, oldest first, for what the next `frame` is too small to tell of."""
+        older: list[bytes] = []
+        bound = self._newest - MAP_BITS
+        while bound > self._reported + 1:
+            # The highest arrival below what the frame before has told of.
+            unseen = self._seen >> (self._highest - bound + 1)
+            newest = bound - (unseen & -unseen).bit_length()
+            if not unseen or newest <= self._reported:
+                break
+            older.insert(0, self._pack(wanted, newest, NO_DELAY, credit))
+            bound = newest - MAP_BITS
+        return older
+
+    def _pack(self, wanted: int, newest: int, delay: int, credit: int) -> bytes:
+        earlier = self._seen >> (self._highest - newest + 1) & _MAP_MASK
+        return ACK_FRAME.pack(ACK, _ACK_BODY, wanted, newest, earlier, delay, credit)
 
     def clone(self) -> Arrivals:
         """Give an independent twin."""
@@ -84,6 +103,7 @@ class Arrivals:
         """Give the state as a comparable value: times and numbers relative."""
         return (
             self._highest - self._newest,
+            self._highest - self._reported,
             self._seen,
             self._newest_at - now if self._newest >= 0 else None,
             self._unacked,

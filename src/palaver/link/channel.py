@@ -234,6 +234,9 @@ class Channel:
 
     def _send(self, now: float, out: list[Action]) -> None:
         arrivals, recovery, outbox = self.arrivals, self.recovery, self.outbox
+        if arrivals.ack_at is not None:
+            for older in arrivals.older_frames(self.inbox.wanted, self.inbox.credit):
+                self._emit([older], None, now, out)
         while outbox.has_more or recovery.probes or self._ping:
             if not self._send_one(now, out):
                 break
@@ -284,7 +287,11 @@ class Channel:
         recovery.limited = recovery.congestion.is_full and outbox.has_more
         if recovery.limited and not recovery.probes:
             return segments
-        return segments + outbox.fill(frames, room)
+        segments = segments + outbox.fill(frames, room)
+        if segments and recovery.congestion.is_quiet:
+            used = sum(map(len, frames))
+            segments += outbox.bundle(frames, room - used, segments[0].number)
+        return segments
 
     def _ack(self, now: float) -> bytes:
         return self.arrivals.frame(self.inbox.wanted, self.inbox.credit, now)

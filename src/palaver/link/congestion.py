@@ -1,4 +1,6 @@
-"""How much may be in flight (PROTOCOL.md, section 7.6): NewReno, as RFC 9002 writes it."""
+"""How much may be in flight (PROTOCOL.md, section 7.6): NewReno, as RFC 9002 writes
+it, with the distinction of TCP Veno between congestion and a wire that loses.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from palaver.machine import copy_slots
 
 INITIAL_PACKETS = 10
 MINIMUM_PACKETS = 2
+QUEUED_PACKETS = 3
 
 
 class Congestion:
@@ -26,6 +29,11 @@ class Congestion:
         """Whether nothing more may be sent for now."""
         return self.in_flight >= self.window
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether so little is in flight that there is room for precautions."""
+        return self.in_flight * 2 <= self.window
+
     def sent(self, size: int) -> None:
         """Count a packet that is to be acknowledged."""
         self.in_flight += size
@@ -40,13 +48,19 @@ class Congestion:
         else:
             self.window += self._mtu * size // self.window
 
-    def lost(self, size: int, sent_at: float, now: float) -> None:
-        """Take note of a lost packet."""
+    def lost(self, size: int, sent_at: float, now: float, queued: float) -> None:
+        """Take note of a lost packet.
+
+        `queued` is the share of the round trip that packets seem to spend in queues, 0 to 1. A
+        loss without a queue is the wire's fault rather than congestion, and costs less.
+        """
         self.in_flight -= size
         if sent_at <= self._recovery_start:
             return
         self._recovery_start = now
-        self.window = max(self.window // 2, MINIMUM_PACKETS * self._mtu)
+        congested = self.window * queued >= QUEUED_PACKETS * self._mtu
+        kept = self.window // 2 if congested else self.window * 4 // 5
+        self.window = max(kept, MINIMUM_PACKETS * self._mtu)
         self._threshold = self.window
 
     def clone(self) -> Congestion:

@@ -11,6 +11,8 @@ from palaver.wire.frames import FRAGMENT, SEGMENT, SEGMENT_HEADER, SEGMENT_HEADE
 from palaver.wire.packets import DATA_HEADER_SIZE
 from palaver.wire.sealing import TAG_SIZE
 
+BUNDLED = 4
+COPIES = 4
 _NEVER = float("inf")
 PACKET_OVERHEAD = DATA_HEADER_SIZE + TAG_SIZE
 
@@ -18,7 +20,7 @@ PACKET_OVERHEAD = DATA_HEADER_SIZE + TAG_SIZE
 class Outgoing:
     """A segment until its message is delivered: its frame, and how many packets carry it."""
 
-    __slots__ = ("acked", "carriers", "charge", "frame", "number", "reserved")
+    __slots__ = ("acked", "carriers", "charge", "copies", "frame", "number", "reserved")
 
     def __init__(self, number: int, frame: bytes, charge: int, *, reserved: bool) -> None:
         self.number = number
@@ -27,6 +29,8 @@ class Outgoing:
         self.reserved = reserved
         # Packets that carry it and are not lost; at 0 it must be sent again.
         self.carriers = 0
+        # How often it was sent along with later ones, as a precaution.
+        self.copies = 0
         self.acked = False
 
 
@@ -215,6 +219,25 @@ class Outbox:
             taken.append(segment)
         return taken
 
+    def bundle(self, parts: list[bytes], room: int, before: int) -> list[Outgoing]:
+        """Append copies of the latest segments before segment `before` that did not arrive yet.
+
+        So a loss is made good by the very next packet. Up to 4 segments, each up to 4 times.
+        """
+        taken: list[Outgoing] = []
+        for number in range(before - 1, max(before - 1 - BUNDLED, self._delivered - 1), -1):
+            segment = self._sent.get(number)
+            if segment is None or segment.acked or segment.copies >= COPIES:
+                continue
+            room -= len(segment.frame)
+            if room < 0:
+                break
+            segment.copies += 1
+            segment.carriers += 1
+            parts.append(segment.frame)
+            taken.append(segment)
+        return taken
+
     def acknowledged(self, segments: list[Outgoing]) -> None:
         """Take note of segments of a packet that arrived: the peer keeps them from now on."""
         for segment in segments:
@@ -337,6 +360,6 @@ class Outbox:
             len(self._queue),
             len(self._watched),
             tuple(one.number for one in self._unsent),
-            tuple((number, one.carriers, one.acked) for number, one in self._sent.items()),
+            tuple((number, one.carriers, one.copies, one.acked) for number, one in self._sent.items()),
             tuple(sorted(self._resend)),
         )

@@ -155,9 +155,10 @@ class Recovery:
             else:
                 self._loss_at = packet.sent_at + delay
                 break
+        queued = self.rtt.queued
         for packet in lost:
             del self.packets[packet.number]
-            self.congestion.lost(packet.size, packet.sent_at, now)
+            self.congestion.lost(packet.size, packet.sent_at, now, queued)
         return lost
 
     def clone(self, twins: dict[int, Outgoing]) -> Recovery:

@@ -45,6 +45,13 @@ class RttEstimator:
         """Give the age at which a packet older than an acked one counts as lost."""
         return max(9 / 8 * max(self.smoothed, self.latest), _GRANULARITY)
 
+    @property
+    def queued(self) -> float:
+        """The share of a round trip, 0 to 1, that is above the least ever seen."""
+        if self.minimum is None or self.smoothed <= self.minimum:
+            return 0.0
+        return 1 - self.minimum / self.smoothed
+
     def clone(self) -> RttEstimator:
         """Give an independent twin."""
         return copy_slots(self)
