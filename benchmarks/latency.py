@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from palaver import Call, Duo, Said, Say, Writable, WouldBlock
+from palaver import Call, Duo, Said, Say, WouldBlock, Writable
 from palaver.sim import Faults, Sim
 
 ANN, BOB = ("ann", 1), ("bob", 2)
@@ -74,8 +74,10 @@ def bulk(seed: int, loss: float, messages: int = 2000) -> float:
             pass
         mark = len(sim.notices(ANN))
         sim.run_until(
-            lambda: any(isinstance(one, Writable) for _, one in sim.notices(ANN)[mark:])
-            or len(sim.notices(BOB)) > messages,
+            lambda: (
+                any(isinstance(one, Writable) for _, one in sim.notices(ANN)[mark:])
+                or len(sim.notices(BOB)) > messages
+            ),
             limit=sim.now + 60,
         )
         notices = sim.notices(BOB)
@@ -94,16 +96,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Latency over a bad wire, in virtual time.")
     parser.add_argument("--seeds", type=int, default=200)
     seeds = range(parser.parse_args().seeds)
-    stream = [delay for seed in seeds[: max(len(seeds) // 10, 1)] for delay in thin_stream(seed, 500)]
-    print("thin stream, 20 % loss      p50 {:6.0f} ms   p99 {:6.0f} ms   max {:6.0f} ms".format(
-        percentile(stream, 0.5), percentile(stream, 0.99), max(stream) * 1000))
+    stream = [
+        delay for seed in seeds[: max(len(seeds) // 10, 1)] for delay in thin_stream(seed, 500)
+    ]
+    print(
+        f"thin stream, 20 % loss      p50 {percentile(stream, 0.5):6.0f} ms   p99 {percentile(stream, 0.99):6.0f} ms   max {max(stream) * 1000:6.0f} ms"
+    )
     for loss in (0.0, 0.2):
         first = [first_message(seed, loss) for seed in seeds]
-        print(f"first message, {loss:3.0%} loss   p50 {percentile(first, 0.5):6.0f} ms"
-              f"   p99 {percentile(first, 0.99):6.0f} ms   max {max(first) * 1000:6.0f} ms")
+        print(
+            f"first message, {loss:3.0%} loss   p50 {percentile(first, 0.5):6.0f} ms"
+            f"   p99 {percentile(first, 0.99):6.0f} ms   max {max(first) * 1000:6.0f} ms"
+        )
     for loss in (0.0, 0.01, 0.05):
         times = sorted(bulk(seed, loss) for seed in range(5))
-        print(f"2,000 x 1 KiB, {loss:3.0%} loss   median {times[2]:5.2f} s   max {times[-1]:5.2f} s")
+        print(
+            f"2,000 x 1 KiB, {loss:3.0%} loss   median {times[2]:5.2f} s   max {times[-1]:5.2f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from palaver.machine import copy_slots
 from palaver.timing import REPLAY_WINDOW
-from palaver.wire.frames import ACK, ACK_FRAME, ACK_SIZE, DELAY_UNIT, FRAME_HEADER_SIZE, MAP_BITS, NO_DELAY
+from palaver.wire.frames import (
+    ACK,
+    ACK_FRAME,
+    ACK_SIZE,
+    DELAY_UNIT,
+    FRAME_HEADER_SIZE,
+    MAP_BITS,
+    NO_DELAY,
+)
 
 _MASK = (1 << REPLAY_WINDOW) - 1
 _MAP_MASK = (1 << 64) - 1
@@ -15,7 +23,16 @@ ACK_EVERY = 2
 class Arrivals:
     """What has arrived, and when the peer must be told of it."""
 
-    __slots__ = ("_ack_delay", "_highest", "_newest", "_newest_at", "_reported", "_seen", "_unacked", "ack_at")
+    __slots__ = (
+        "_ack_delay",
+        "_highest",
+        "_newest",
+        "_newest_at",
+        "_reported",
+        "_seen",
+        "_unacked",
+        "ack_at",
+    )
 
     def __init__(self, ack_delay: float) -> None:
         self._ack_delay = ack_delay

@@ -360,6 +360,8 @@ class Outbox:
             len(self._queue),
             len(self._watched),
             tuple(one.number for one in self._unsent),
-            tuple((number, one.carriers, one.copies, one.acked) for number, one in self._sent.items()),
+            tuple(
+                (number, one.carriers, one.copies, one.acked) for number, one in self._sent.items()
+            ),
             tuple(sorted(self._resend)),
         )
