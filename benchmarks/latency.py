@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from palaver import Call, Duo, Said, Say, WouldBlock, Writable
+from palaver import Address, Call, Duo, Notice, Said, Say, WouldBlock, Writable
 from palaver.sim import Faults, Sim
 
 ANN, BOB = ("ann", 1), ("bob", 2)
@@ -64,26 +64,37 @@ def bulk(seed: int, loss: float, messages: int = 2000) -> float:
     sim.command(ANN, Call(BOB))
     sim.run_for(1.0)
     sim.set_faults(Faults(loss=loss, delay=ONE_WAY))
-    began, sent, got, seen = sim.now, 0, 0, 0
-    while got < messages:
+    began, sent = sim.now, 0
+    while True:
         try:
             while sent < messages:
                 sim.command(ANN, Say(1, "x" * 1024, sent))
                 sent += 1
         except WouldBlock:
-            pass
-        mark = len(sim.notices(ANN))
-        sim.run_until(
-            lambda: (
-                any(isinstance(one, Writable) for _, one in sim.notices(ANN)[mark:])
-                or len(sim.notices(BOB)) > messages
-            ),
-            limit=sim.now + 60,
-        )
-        notices = sim.notices(BOB)
-        got += sum(isinstance(one, Said) for _, one in notices[seen:])
-        seen = len(notices)
+            run_until_told(sim, ANN, Writable, 1)
+        else:
+            break
+    run_until_told(sim, BOB, Said, messages - heard(sim))
     return sim.now - began
+
+
+def heard(sim: Sim) -> int:
+    """Give how many messages have arrived."""
+    return sum(isinstance(notice, Said) for _, notice in sim.notices(BOB))
+
+
+def run_until_told(sim: Sim, who: Address, kind: type[Notice], times: int) -> None:
+    """Let time pass until so many more notices of a kind were told."""
+    notices = sim.notices(who)
+    seen, missing = len(notices), times
+
+    def told() -> bool:
+        nonlocal seen, missing
+        missing -= sum(isinstance(notice, kind) for _, notice in notices[seen:])
+        seen = len(notices)
+        return missing <= 0
+
+    sim.run_until(told, limit=300.0)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -96,23 +107,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Latency over a bad wire, in virtual time.")
     parser.add_argument("--seeds", type=int, default=200)
     seeds = range(parser.parse_args().seeds)
-    stream = [
-        delay for seed in seeds[: max(len(seeds) // 10, 1)] for delay in thin_stream(seed, 500)
-    ]
-    print(
-        f"thin stream, 20 % loss      p50 {percentile(stream, 0.5):6.0f} ms   p99 {percentile(stream, 0.99):6.0f} ms   max {max(stream) * 1000:6.0f} ms"
-    )
+    streams = seeds[: max(len(seeds) // 10, 1)]
+    row("thin stream, 20% loss", [delay for seed in streams for delay in thin_stream(seed, 500)])
     for loss in (0.0, 0.2):
-        first = [first_message(seed, loss) for seed in seeds]
-        print(
-            f"first message, {loss:3.0%} loss   p50 {percentile(first, 0.5):6.0f} ms"
-            f"   p99 {percentile(first, 0.99):6.0f} ms   max {max(first) * 1000:6.0f} ms"
-        )
+        row(f"first message, {loss:.0%} loss", [first_message(seed, loss) for seed in seeds])
     for loss in (0.0, 0.01, 0.05):
-        times = sorted(bulk(seed, loss) for seed in range(5))
-        print(
-            f"2,000 x 1 KiB, {loss:3.0%} loss   median {times[2]:5.2f} s   max {times[-1]:5.2f} s"
-        )
+        row(f"2,000 x 1 KiB, {loss:.0%} loss", [bulk(seed, loss) for seed in range(5)])
+
+
+def row(what: str, seconds: list[float]) -> None:
+    """Print a line of figures."""
+    p50, p99 = percentile(seconds, 0.5), percentile(seconds, 0.99)
+    print(f"{what:<24} p50 {p50:8.0f} ms   p99 {p99:8.0f} ms   max {max(seconds) * 1000:8.0f} ms")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""How much may be in flight (PROTOCOL.md, section 7.6): NewReno, as RFC 9002 writes
-it, with the distinction of TCP Veno between congestion and a wire that loses.
+"""How much may be in flight (PROTOCOL.md, section 7.6).
+
+This is NewReno as RFC 9002 writes it, with TCP Veno's distinction between congestion and a wire
+that loses.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ def decode_duo(message: bytes) -> DuoMessage | None:
 
     Raises DecodeError for a body that is not valid.
     """
+    if not message:
+        raise DecodeError("a message has at least its kind")
     if message[0] == TEXT:
         return Text(decode_text(message, 1))
     if message[0] == INTRODUCE:
