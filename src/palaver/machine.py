@@ -117,14 +117,12 @@ class StateMachine:
         """
         if self._handling:
             raise UsageError("handle() was called from within handle(); queue the event instead")
+        if not -_INFINITY < now < _INFINITY:
+            raise UsageError(f"now must be a finite number of seconds, not {now}")
         if now > self._now:
-            if now == _INFINITY:
-                raise UsageError("now must be a finite number of seconds")
             self._now = now
-        elif now == now:  # noqa: PLR0124 - false only for NaN
-            now = self._now
         else:
-            raise UsageError("now must be a finite number of seconds, not NaN")
+            now = self._now
         out: list[Action] = []
         self._handling = True
         try:

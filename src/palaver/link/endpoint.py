@@ -190,6 +190,9 @@ class Endpoint(StateMachine):
         self, data: bytes, local: int, number: int, source: Address, now: float, out: list[Action]
     ) -> None:
         """Answer a DATA packet for a link that is not here."""
+        if local == 0:
+            self.counters.malformed += 1
+            return
         self.counters.unknown += 1
         buried = self._tombstones.find(local)
         if buried is not None:
