@@ -52,6 +52,8 @@ class Timing:
     """A PING goes out when nothing was sent for this long (RFC 8085 asks for 15 or more)."""
     keepalive_jitter: float = 0.2
     """As a fraction of `keepalive`, either way, so that many links don't ping in step."""
+    suspect: float = 3.0
+    """A conversation that stands in a new caller's way must show life within this time."""
     close_flush: float = 5.0
     """How long a graceful close may take to get everything acknowledged."""
     linger_min: float = 0.5
@@ -105,8 +107,8 @@ class Limits:
     """Half-open links per host: one source can't take all of them."""
     tombstones: int = 4096
     """Ended links that are remembered; beyond, the oldest goes."""
-    replies_per_second: int = 100
-    """REFUSE and RESET sent per second, all sources together, in bursts of at most this."""
+    replies_per_second: int = 20
+    """REFUSE, COOKIE and RESET sent to one host per second, in bursts of at most this."""
     last_number: int = MAX_NUMBER
     """The last packet or segment number that a link uses; tests lower it."""
 

@@ -43,6 +43,7 @@ class Channel:
         "_news",
         "_ping",
         "_room",
+        "_suspect_since",
         "_timing",
         "_waiting_since",
         "address",
@@ -84,6 +85,8 @@ class Channel:
         self._room = 0
         self._last_sent = 0.0
         self._ping = False
+        # Since when the peer has been asked for a sign of life.
+        self._suspect_since: float | None = None
         # The packet that tells of a late hand-over, until it is acknowledged.
         self._news: int | None = None
         self._waiting_since: float | None = None
@@ -101,6 +104,12 @@ class Channel:
     def greet(self) -> None:
         """Make the next tick send a packet even if there is nothing to say."""
         self._ping = True
+
+    def challenge(self, now: float) -> None:
+        """Ask the peer for a sign of life; without one the link is soon dead."""
+        if self._suspect_since is None:
+            self._suspect_since = now
+            self._ping = True
 
     # Getters
 
@@ -125,7 +134,9 @@ class Channel:
 
     def is_dead(self, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
-        since = self._waiting_since
+        since, suspect = self._waiting_since, self._suspect_since
+        if suspect is not None and now >= suspect + self._timing.suspect:
+            return True
         return since is not None and now >= max(self.last_heard, since) + self._timing.dead_peer
 
     # Packets in
@@ -141,6 +152,7 @@ class Channel:
             return None
         heard = Heard()
         self.last_heard = now
+        self._suspect_since = None
         try:
             frames = decode_frames(packet, DATA_HEADER_SIZE)
         except DecodeError:
@@ -341,6 +353,7 @@ class Channel:
             ago(self.last_heard),
             ago(self._last_sent),
             ago(self._waiting_since),
+            ago(self._suspect_since),
             ago(self._credit_probe_at),
             self._ping,
             None if self._news is None else self.number - self._news,

@@ -9,6 +9,7 @@ class Counters:
     """Counts since the machine was made. Each distinct fate of a datagram has its own."""
 
     __slots__ = (
+        "cookies_sent",
         "damaged",
         "datagrams_in",
         "datagrams_out",
@@ -30,6 +31,8 @@ class Counters:
         "unwanted",
     )
 
+    cookies_sent: int
+    """HELLOs asked to come again with a cookie."""
     damaged: int
     """Datagrams with a wrong tag."""
     datagrams_in: int

@@ -19,8 +19,8 @@ from palaver.machine import (
     copy_slots,
 )
 from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
-from palaver.wire.errors import Reason
 from palaver.wire.packets import (
+    COOKIE,
     DATA,
     DATA_HEADER,
     RESET_SIZE,
@@ -35,11 +35,10 @@ from .context import Context
 from .counters import Counters
 from .demux import link_id_of, open_packet
 from .events import Dial, Dialing, Send, Undelivered
-from .halfopen import HalfOpen
-from .handshake import MIN_HELLO, find_fault, make_hello, make_refuse
+from .handshake import MIN_HELLO, make_hello
 from .link import Link
-from .replies import ReplyBudget
-from .states import State
+from .reception import Decision, Reception
+from .states import Input, State
 from .tombstones import Tombstones
 
 _FOREVER = float("inf")
@@ -49,22 +48,21 @@ class Endpoint(StateMachine):
     """All the links of one program at one address: it demultiplexes, bounds and remembers.
 
     `roles` are those for which it answers calls; with none it only calls. `max_inbound` bounds
-    the calls that it has answered and that are not over: more are told that it is busy.
+    the calls that it has answered and that are not over: more are told that it is busy. With
+    `always_cookie` callers must prove their address even while there is room.
     """
 
     __slots__ = (
-        "_budget",
         "_by_local",
         "_by_remote",
         "_context",
         "_dirty",
         "_draws",
-        "_half_open",
         "_heap",
         "_inbound",
         "_last_number",
         "_links",
-        "_roles",
+        "_reception",
         "_tombstones",
         "max_inbound",
     )
@@ -75,13 +73,14 @@ class Endpoint(StateMachine):
         *,
         roles: Iterable[str] = (),
         max_inbound: int = 65535,
+        always_cookie: bool = False,
         timing: Timing = DEFAULT_TIMING,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Make an endpoint without links. Raises UsageError for a bad role or bound."""
         super().__init__()
-        self._roles = frozenset(roles)
-        for role in self._roles:
+        answered = frozenset(roles)
+        for role in answered:
             check_role(role)
         if max_inbound < 0:
             raise UsageError(f"max_inbound must not be negative, as {max_inbound} is")
@@ -92,7 +91,9 @@ class Endpoint(StateMachine):
         self._links: dict[int, Link] = {}
         self._by_local: dict[int, Link] = {}
         self._by_remote: dict[tuple[Address, int], Link] = {}
-        self._half_open = HalfOpen(limits)
+        self._reception = Reception(
+            answered, limits, self._draws.bytes(32), always_cookie=always_cookie
+        )
         # Links that were called, told the program so, and are not over.
         self._inbound: set[int] = set()
         # Links to tick, whatever their timers say.
@@ -100,7 +101,6 @@ class Endpoint(StateMachine):
         # (time, link): lazy, each link's earliest entry counts and the others are passed over.
         self._heap: list[tuple[float, int]] = []
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
-        self._budget = ReplyBudget(limits.replies_per_second)
 
     # Getters
 
@@ -114,10 +114,13 @@ class Endpoint(StateMachine):
         """When a tick is next due; it may be a little early."""
         if self._dirty:
             return self._now
-        due = self._tombstones.deadline
-        if self._heap and (due is None or self._heap[0][0] < due):
+        due = _FOREVER
+        for other in (self._tombstones.deadline, self._reception.deadline):
+            if other is not None and other < due:
+                due = other
+        if self._heap and self._heap[0][0] < due:
             due = self._heap[0][0]
-        return due
+        return None if due == _FOREVER else due
 
     @property
     def is_idle(self) -> bool:
@@ -134,7 +137,9 @@ class Endpoint(StateMachine):
         return {
             **self.counters.as_dict(),
             "links": len(self._links),
-            "half_open": len(self._half_open),
+            "half_open": len(self._reception.half_open),
+            "waiting": len(self._reception.waiting),
+            "hosts": len(self._reception.budget),
             "tombstones": len(self._tombstones),
         }
 
@@ -201,7 +206,7 @@ class Endpoint(StateMachine):
                 self._reply(farewell, source, out)
         elif CLEAR.open(data) is None:
             self.counters.damaged += 1
-        elif self._budget.take(now):
+        elif self._reception.budget.take(source, now):
             self.counters.resets_sent += 1
             self._reply(CLEAR.seal(Reset(local, number).encode()), source, out)
 
@@ -225,21 +230,34 @@ class Endpoint(StateMachine):
         if self._tombstones.has_peer(source, hello.link):
             self.counters.ignored += 1
             return
-        fault = find_fault(hello, self._roles)
-        if fault is None and len(self._inbound) >= self.max_inbound:
-            fault = Reason.BUSY
-        if fault is not None:
-            self.counters.refused += 1
-            if self._budget.take(now):
-                self._reply(make_refuse(hello, fault), source, out)
-            return
-        if len(self._links) >= self._context.limits.links or not self._half_open.has_room(source):
+        inbound = (self._links[number] for number in self._inbound)
+        decision = self._reception.decide(hello, source, now, inbound, self.max_inbound)
+        if decision.reply is not None:
+            if decision.reply[0] == COOKIE:
+                self.counters.cookies_sent += 1
+            else:
+                self.counters.refused += 1
+            self._reply(decision.reply, source, out)
+        elif decision.check is not None:
+            checked = self._links[decision.check]
+            checked.channel.challenge(now)
+            self._dirty[checked.number] = checked
+        elif not decision.answer or len(self._links) >= self._context.limits.links:
             self.counters.unwanted += 1
-            return
+        else:
+            self._answer(hello, source, decision, now, out)
+
+    def _answer(
+        self, hello: Hello, source: Address, decision: Decision, now: float, out: list[Action]
+    ) -> None:
+        if decision.evict is not None:
+            evicted = self._links[decision.evict]
+            evicted.step(Input.EXPIRED, None, now, out)
+            self._follow(evicted, now)
         link = self._new_link(self._new_id(), hello.role, source)
         link.answer(hello, now)
         self._by_remote[source, hello.link] = link
-        self._half_open.add(link.number, source)
+        self._reception.half_open.add(link.number, source, proved=decision.proved)
         link.packet(hello, now, out)
 
     def _dial(self, dial: Dial, now: float, out: list[Action]) -> None:
@@ -301,6 +319,7 @@ class Endpoint(StateMachine):
                 link.scheduled = wanted
                 heappush(heap, (wanted, link.number))
         self._tombstones.expire(now)
+        self._reception.expire(now)
         self._tidy_heap()
 
     def _tidy_heap(self) -> None:
@@ -342,7 +361,7 @@ class Endpoint(StateMachine):
         if link.state is State.WELCOMED:
             return
         number, channel = link.number, link.channel
-        self._half_open.discard(number)
+        self._reception.half_open.discard(number)
         if link.is_conversing:
             self._by_remote[channel.address, channel.remote] = link
             if link.ref is None:
@@ -373,11 +392,10 @@ class Endpoint(StateMachine):
         twin._by_local = {key: twin._links[link.number] for key, link in self._by_local.items()}
         twin._by_remote = {key: twin._links[link.number] for key, link in self._by_remote.items()}
         twin._dirty = {number: twin._links[number] for number in self._dirty}
-        twin._half_open = self._half_open.clone()
+        twin._reception = self._reception.clone()
         twin._inbound = self._inbound.copy()
         twin._heap = self._heap.copy()
         twin._tombstones = self._tombstones.clone()
-        twin._budget = self._budget.clone()
         return twin
 
     def state_key(self, now: float) -> tuple[object, ...]:
@@ -385,9 +403,8 @@ class Endpoint(StateMachine):
         return (
             tuple(link.key(now) for link in self._links.values()),
             tuple(self._dirty),
-            self._half_open.key(),
             self._tombstones.key(now),
-            self._budget.key(now),
+            self._reception.key(now),
             self._draws.key(),
             self._last_number,
         )

@@ -53,8 +53,8 @@ def make_welcome(hello: Hello, link: int, limits: Limits) -> bytes:
 
 
 def make_refuse(hello: Hello, reason: Reason) -> bytes:
-    """Give the sealed REFUSE."""
-    return CLEAR.seal(Refuse(hello.link, reason, VERSIONS).encode())
+    """Give the REFUSE, without its tag."""
+    return Refuse(hello.link, reason, VERSIONS).encode()
 
 
 def is_acceptable(hello: Hello, welcome: Welcome) -> bool:

@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-from palaver.machine import copy_slots
+from palaver.machine import Address
+
+from .hosts import host_of
+
+HOSTS = 1024
+REFILL = 1.0  # seconds until an empty bucket is full again
 
 
 class ReplyBudget:
-    """A bucket that fills at `rate` tokens a second up to `rate` of them."""
+    """A bucket of tokens for each host, that fills at `rate` a second up to `rate` of them.
 
-    __slots__ = ("_filled_at", "_rate", "_tokens")
+    Only the hosts answered last are remembered: a forgotten one begins with a full bucket.
+    """
+
+    __slots__ = ("_buckets", "_rate")
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._tokens = float(rate)
-        self._filled_at: float | None = None
+        # By host, the one answered last at the end: tokens, and when that was counted.
+        self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, now: float) -> bool:
-        """Spend one token, if there is one."""
-        if self._filled_at is not None:
-            filled = self._tokens + (now - self._filled_at) * self._rate
-            self._tokens = min(filled, float(self._rate))
-        self._filled_at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+    def __len__(self) -> int:
+        """Give how many hosts are remembered."""
+        return len(self._buckets)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the host answered least lately is to be forgotten."""
+        for _, counted in self._buckets.values():
+            return counted + REFILL
+        return None
+
+    def take(self, address: Address, now: float) -> bool:
+        """Spend one token of a host, if it has one."""
+        host = host_of(address)
+        tokens, counted = self._buckets.pop(host, (float(self._rate), now))
+        tokens = min(tokens + (now - counted) * self._rate, float(self._rate))
+        enough = tokens >= 1
+        self._buckets[host] = (tokens - 1 if enough else tokens, now)
+        if len(self._buckets) > HOSTS:
+            del self._buckets[next(iter(self._buckets))]
+        return enough
+
+    def forget(self, now: float) -> None:
+        """Forget the hosts whose bucket is full again."""
+        while self._buckets:
+            host, (_, counted) = next(iter(self._buckets.items()))
+            if now < counted + REFILL:
+                return
+            del self._buckets[host]
 
     def clone(self) -> ReplyBudget:
         """Give an independent twin."""
-        return copy_slots(self)
+        twin = ReplyBudget(self._rate)
+        twin._buckets = self._buckets.copy()
+        return twin
 
     def key(self, now: float) -> tuple[object, ...]:
-        """Give the state as a comparable value."""
-        if self._filled_at is None:
-            return (self._tokens,)
-        return (min(self._tokens + (now - self._filled_at) * self._rate, float(self._rate)),)
+        """Give the state as a comparable value, times relative to `now`."""
+        return tuple((host, tokens, then - now) for host, (tokens, then) in self._buckets.items())

@@ -1,0 +1,127 @@
+"""What becomes of a first HELLO (PROTOCOL.md, sections 4.2, 4.4, 4.5 and 8.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from palaver.machine import Address, copy_slots
+from palaver.timing import Limits
+from palaver.wire.errors import Reason
+from palaver.wire.packets import Cookie, Hello
+from palaver.wire.sealing import CLEAR
+
+from .cookies import CookieJar
+from .halfopen import HalfOpen
+from .handshake import find_fault, make_refuse
+from .link import Link
+from .replies import ReplyBudget
+from .waiting import WaitingRoom
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do: to answer, after letting a link go; to reply; to see whether a link is alive."""
+
+    answer: bool = False
+    proved: bool = False
+    evict: int | None = None
+    reply: bytes | None = None
+    check: int | None = None
+
+
+DROP = Decision()
+
+
+class Reception:
+    """Decides, within its bounds, who gets in."""
+
+    __slots__ = ("_always", "_cookies", "_limits", "_roles", "budget", "half_open", "waiting")
+
+    def __init__(
+        self, roles: frozenset[str], limits: Limits, secret: bytes, *, always_cookie: bool
+    ) -> None:
+        self._roles = roles
+        self._limits = limits
+        self._cookies = CookieJar(secret)
+        self._always = always_cookie
+        self.half_open = HalfOpen(limits)
+        self.budget = ReplyBudget(limits.replies_per_second)
+        self.waiting = WaitingRoom()
+
+    def decide(
+        self, hello: Hello, source: Address, now: float, inbound: Iterable[Link], places: int
+    ) -> Decision:
+        """Decide about the HELLO of a caller that has no link yet.
+
+        `inbound` are the conversations of other callers, of which there may be `places`.
+        """
+        fault = find_fault(hello, self._roles)
+        if fault is not None:
+            return self._refuse(hello, source, now, fault)
+        taken = list(inbound)
+        if len(taken) >= places:
+            return self._let_wait(hello, source, now, taken)
+        self.waiting.leave((source, hello.link))
+        proved = self._cookies.is_good(source, hello, now)
+        if not proved and (self._always or not self.half_open.has_room(source)):
+            return self._reply(
+                Cookie(hello.link, self._cookies.bake(source, hello, now)).encode(), source, now
+            )
+        evict = None
+        if not self.half_open.has_room(source):
+            evict = self.half_open.place_for(source)
+            if evict is None:
+                return DROP
+        return Decision(answer=True, proved=proved, evict=evict)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` is next due."""
+        due = [one for one in (self.waiting.deadline, self.budget.deadline) if one is not None]
+        return min(due, default=None)
+
+    def expire(self, now: float) -> None:
+        """Forget what is out of date."""
+        self.waiting.expire(now)
+        self.budget.forget(now)
+
+    def _let_wait(self, hello: Hello, source: Address, now: float, taken: list[Link]) -> Decision:
+        """Turn a caller away if the conversation heard least lately has been heard since."""
+        caller = (source, hello.link)
+        wait = self.waiting.find(caller)
+        if wait is None:
+            if not taken:
+                return self._refuse(hello, source, now, Reason.BUSY)
+            stalest = min(taken, key=lambda link: link.channel.last_heard)
+            self.waiting.seat(caller, now, stalest.number)
+            return Decision(check=stalest.number)
+        for link in taken:
+            if link.number == wait.link:
+                if link.channel.last_heard > wait.since:
+                    return self._refuse(hello, source, now, Reason.BUSY)
+                return Decision(check=link.number)
+        # That one has ended, but somebody else was faster.
+        self.waiting.leave(caller)
+        return self._let_wait(hello, source, now, taken)
+
+    def _refuse(self, hello: Hello, source: Address, now: float, reason: Reason) -> Decision:
+        self.waiting.leave((source, hello.link))
+        return self._reply(make_refuse(hello, reason), source, now)
+
+    def _reply(self, packet: bytes, source: Address, now: float) -> Decision:
+        if not self.budget.take(source, now):
+            return DROP
+        return Decision(reply=CLEAR.seal(packet))
+
+    def clone(self) -> Reception:
+        """Give an independent twin."""
+        twin = copy_slots(self)
+        twin.half_open = self.half_open.clone()
+        twin.budget = self.budget.clone()
+        twin.waiting = self.waiting.clone()
+        return twin
+
+    def key(self, now: float) -> tuple[object, ...]:
+        """Give the state as a comparable value, times relative to `now`."""
+        return (self.half_open.key(), self.budget.key(now), self.waiting.key(now))
