@@ -52,7 +52,7 @@ class Timing:
     """A PING goes out when nothing was sent for this long (RFC 8085 asks for 15 or more)."""
     keepalive_jitter: float = 0.2
     """As a fraction of `keepalive`, either way, so that many links don't ping in step."""
-    suspect: float = 3.0
+    suspect: float = 2.0
     """A conversation that stands in a new caller's way must show life within this time."""
     close_flush: float = 5.0
     """How long a graceful close may take to get everything acknowledged."""

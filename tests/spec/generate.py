@@ -99,6 +99,7 @@ ACTION_WORDS = {
     "refuse_to_queue": "report undelivered",
     "linger": "report closed",
     "tell_closed": "report closed",
+    "rest": "forget the link, but for a last ACK (8.7)",
 }
 
 

@@ -119,9 +119,9 @@ class Channel:
         due = self._last_sent + self._keepalive
         since = self._waiting_since
         if since is not None:
-            heard = self.last_heard
-            dead_at = (max(since, heard)) + self._timing.dead_peer
-            due = min(due, dead_at)
+            due = min(due, max(since, self.last_heard) + self._timing.dead_peer)
+        if self._suspect_since is not None:
+            due = min(due, self._suspect_since + self._timing.suspect)
         for timer in (
             self.arrivals.ack_at,
             self.recovery.deadline,
@@ -328,6 +328,10 @@ class Channel:
         allowed = max(self._room - len(Close(0, 0).encode()), 0)
         text = text.encode()[:allowed].decode(errors="ignore")
         return self._emit([Close(reason, self.inbox.wanted, text).encode()], None, now, out)
+
+    def last_ack(self, now: float) -> bytes:
+        """Give a datagram that acknowledges everything, to be repeated when the link is gone."""
+        return self._emit([self._ack(now)], None, now, [])
 
     # Exploration
 

@@ -51,6 +51,12 @@ def linger(link: Link, _: None, now: float, out: list[Action]) -> None:
     tell_closed(link, None, now, out)
 
 
+def rest(link: Link, _: None, now: float, __: list[Action]) -> None:
+    """Forget the link, but for an acknowledgement of everything, for a peer that missed it."""
+    link.until = None
+    link.farewell.last_word = link.channel.last_ack(now)
+
+
 def tell_closed(link: Link, _: None, __: float, out: list[Action]) -> None:
     """Tell that the link has ended."""
     farewell = link.farewell
@@ -60,13 +66,13 @@ def tell_closed(link: Link, _: None, __: float, out: list[Action]) -> None:
 
 def abort(link: Link, command: Abort, now: float, out: list[Action]) -> None:
     """End the link at once, as the program wishes."""
-    link.farewell.close = link.channel.farewell(command.reason, command.text, now, out)
+    link.farewell.last_word = link.channel.farewell(command.reason, command.text, now, out)
     end_link(link, command.reason, Side.LOCAL, command.text, out)
 
 
 def fail(link: Link, reason: Reason, now: float, out: list[Action]) -> None:
     """End the link at once, for a reason of its own."""
-    link.farewell.close = link.channel.farewell(reason, "", now, out)
+    link.farewell.last_word = link.channel.farewell(reason, "", now, out)
     end_link(link, reason, Side.LOCAL, "", out)
 
 
@@ -97,6 +103,7 @@ ACTIONS: dict[str, Callable[[Link, Any, float, list[Action]], None]] = {
     "answer_bye": answer_bye,
     "note_bye": note_bye,
     "linger": linger,
+    "rest": rest,
     "tell_closed": tell_closed,
     "abort": abort,
     "fail": fail,

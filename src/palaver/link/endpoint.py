@@ -200,12 +200,12 @@ class Endpoint(StateMachine):
             return
         self.counters.unknown += 1
         buried = self._tombstones.find(local)
-        if buried is not None:
-            farewell = buried.take_farewell(source)
-            if farewell is not None:
-                self._reply(farewell, source, out)
-        elif CLEAR.open(data) is None:
+        if CLEAR.open(data) is None:
             self.counters.damaged += 1
+        elif buried is not None:
+            last_word = buried.take_last_word(source)
+            if last_word is not None:
+                self._reply(last_word, source, out)
         elif self._reception.budget.take(source, now):
             self.counters.resets_sent += 1
             self._reply(CLEAR.seal(Reset(local, number).encode()), source, out)
@@ -374,7 +374,7 @@ class Endpoint(StateMachine):
         self._dirty.pop(number, None)
         if channel.remote:
             self._by_remote.pop((channel.address, channel.remote), None)
-        if link.was_announced or link.farewell.close is not None:
+        if link.was_announced or link.farewell.last_word is not None:
             self._tombstones.bury(link, now)
 
     def _reply(self, data: bytes, destination: Address, out: list[Action]) -> None:

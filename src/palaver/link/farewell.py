@@ -11,7 +11,7 @@ from .events import Side
 class Farewell:
     """FIN and BYE of either side, and why the link ends."""
 
-    __slots__ = ("by", "bye_heard", "close", "fin_heard", "fin_said", "reason", "text")
+    __slots__ = ("by", "bye_heard", "fin_heard", "fin_said", "last_word", "reason", "text")
 
     def __init__(self) -> None:
         self.fin_said = False
@@ -20,8 +20,8 @@ class Farewell:
         self.reason: int = Reason.LEFT
         self.by = Side.LOCAL
         self.text = ""
-        # The CLOSE to be repeated to a peer that goes on talking.
-        self.close: bytes | None = None
+        # The packet to be repeated to a peer that goes on talking: a CLOSE, or the last ACK.
+        self.last_word: bytes | None = None
 
     def settle(self, reason: int, by: Side, text: str = "") -> None:
         """Say why the link ends, and which side ends it."""
@@ -40,5 +40,5 @@ class Farewell:
             self.reason,
             self.by,
             self.text,
-            self.close,
+            self.last_word,
         )

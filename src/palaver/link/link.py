@@ -244,6 +244,7 @@ class Link(StateMachine):
         twin.channel = self.channel.clone(context)
         twin.farewell = self.farewell.clone()
         twin.caller = None if self.caller is None else self.caller.clone()
+        twin.callee = None if self.callee is None else self.callee.clone()
         return twin
 
     def key(self, now: float) -> tuple[object, ...]:

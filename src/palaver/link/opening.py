@@ -77,11 +77,16 @@ def repeat_welcome(link: Link, _: object, now: float, out: list[Action]) -> None
         return
     if link.state is State.WELCOMED:
         link.until = link.callee.expiry(now)
+    link.callee.count()
     link.transmit(link.callee.welcome, out)
 
 
 def accept(link: Link, heard: Heard, now: float, out: list[Action]) -> None:
     """Open the callee's end, and take the packet that did it."""
+    assert link.callee is not None
+    rtt = link.callee.rtt(now)
+    if rtt is not None:
+        link.channel.recovery.rtt.sample(rtt, 0.0)
     link.until = None
     link.was_announced = True
     out.append(Opened(link.number, None, link.channel.address, link.role))
@@ -92,7 +97,7 @@ def turn_away(link: Link, _: Heard, now: float, out: list[Action]) -> None:
     """Tell the caller that the last free place has gone."""
     link.until = None
     link.farewell.settle(Reason.BUSY, Side.LOCAL)
-    link.farewell.close = link.channel.farewell(Reason.BUSY, "", now, out)
+    link.farewell.last_word = link.channel.farewell(Reason.BUSY, "", now, out)
 
 
 def vanish(link: Link, _: object, __: float, ___: list[Action]) -> None:

@@ -131,8 +131,8 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.LAST_ACK, On.CLOSE): ("vanish", S.CLOSED),
     (S.LAST_ACK, On.VIOLATION): ("vanish", S.CLOSED),
     (S.LAST_ACK, On.DEAD): ("vanish", S.CLOSED),
-    (S.LAST_ACK, On.LINGERED): ("vanish", S.CLOSED),
-    (S.LAST_ACK, On.FLUSHED): ("vanish", S.CLOSED),
+    (S.LAST_ACK, On.LINGERED): ("rest", S.CLOSED),
+    (S.LAST_ACK, On.FLUSHED): ("rest", S.CLOSED),
     (S.LINGERING, On.SEND): ("refuse_to_queue", S.LINGERING),
     (S.LINGERING, On.HELLO): ("repeat_welcome", S.LINGERING),
     (S.LINGERING, On.DATA): ("receive", S.LINGERING),
@@ -140,7 +140,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.LINGERING, On.CLOSE): ("vanish", S.CLOSED),
     (S.LINGERING, On.VIOLATION): ("vanish", S.CLOSED),
     (S.LINGERING, On.DEAD): ("vanish", S.CLOSED),
-    (S.LINGERING, On.LINGERED): ("vanish", S.CLOSED),
+    (S.LINGERING, On.LINGERED): ("rest", S.CLOSED),
     (S.CLOSED, On.SEND): ("refuse_to_queue", S.CLOSED),
 }
 """(state, input): (what is done, the state that follows)."""

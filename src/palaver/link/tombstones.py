@@ -10,13 +10,13 @@ from palaver.wire.errors import Reason
 if TYPE_CHECKING:
     from .link import Link
 
-FAREWELLS = 2
+REPEATS = 8
 
 
 class Tombstone:
-    """What is left of a link: who it was, and the CLOSE for a peer that goes on talking."""
+    """What is left of a link: who it was, and its last word for a peer that goes on talking."""
 
-    __slots__ = ("address", "expires", "farewell", "farewells", "local", "number", "peer", "reason")
+    __slots__ = ("address", "expires", "last_word", "local", "number", "peer", "reason", "repeats")
 
     def __init__(self, link: Link, expires: float) -> None:
         self.number = link.number
@@ -24,17 +24,17 @@ class Tombstone:
         self.address = link.channel.address
         self.peer = link.channel.remote
         self.reason = link.farewell.reason
-        self.farewell = link.farewell.close
-        # How often the farewell may still be sent.
-        self.farewells = FAREWELLS
+        self.last_word = link.farewell.last_word
+        # How often the last word may still be said.
+        self.repeats = REPEATS
         self.expires = expires
 
-    def take_farewell(self, source: Address) -> bytes | None:
-        """Give the CLOSE to repeat to `source`, if there is one and it was not said enough."""
-        if self.farewell is None or not self.farewells or source != self.address:
+    def take_last_word(self, source: Address) -> bytes | None:
+        """Give the packet to repeat to `source`, if there is one and it was not said enough."""
+        if self.last_word is None or not self.repeats or source != self.address:
             return None
-        self.farewells -= 1
-        return self.farewell
+        self.repeats -= 1
+        return self.last_word
 
 
 class Tombstones:
@@ -111,6 +111,6 @@ class Tombstones:
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""
         return tuple(
-            (one.number, one.local, one.reason, one.farewells, one.expires - now)
+            (one.number, one.local, one.reason, one.repeats, one.expires - now)
             for one in self._by_number.values()
         )
