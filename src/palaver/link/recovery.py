@@ -109,17 +109,17 @@ class Recovery:
         return acked, self._take_lost(now)
 
     def expire(self, now: float) -> list[SentPacket]:
-        """Act on a deadline that has passed: give the packets that are lost, or want probes."""
+        """Act on deadlines that have passed: give the packets that are lost; set up probes."""
+        lost = []
+        if self._loss_at is not None and now >= self._loss_at:
+            lost = self._take_lost(now)
         due = self.deadline
-        if due is None or now < due:
-            return []
-        if self._loss_at is not None:
-            return self._take_lost(now)
-        self.backoff += 1
-        self.probes = PROBES
-        self.probed = 0
-        self._last_sent_at = now
-        return []
+        if due is not None and now >= due:
+            self.backoff += 1
+            self.probes = PROBES
+            self.probed = 0
+            self._last_sent_at = now
+        return lost
 
     def _take_acked(self, ack: Ack) -> list[SentPacket]:
         packets, newest, earlier = self.packets, ack.newest, ack.earlier
