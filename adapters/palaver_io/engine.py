@@ -1,0 +1,150 @@
+"""What every driver does with a machine, without waiting and without a thread.
+
+    engine.handle(events)       # datagrams, hints, or nothing: the time has come
+    engine.deadline             # when to call it again at the latest
+    engine.command(event)       # a user's verb, and all that it causes
+
+An engine belongs to one thread at a time, and has no branch on protocol or role.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Protocol
+
+from palaver.machine import (
+    Action,
+    Address,
+    Event,
+    Machine,
+    Notice,
+    Tick,
+    Transmit,
+    UsageError,
+    WouldBlock,
+)
+
+
+class Port(Protocol):
+    """Where datagrams leave."""
+
+    def send(self, data: bytes, destination: Address) -> Sequence[Event]:
+        """Send or drop `data`; give what that told about addresses."""
+
+
+class Injector(Protocol):
+    """What spoils datagrams on purpose: `palaver.sim.FaultInjector`."""
+
+    def apply(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
+        """Give the copies to send, each with the time for it."""
+
+
+class Engine:
+    """A machine, the port it sends from, and the program that it notifies."""
+
+    __slots__ = (
+        "_clock",
+        "_delayed",
+        "_delayed_count",
+        "_injector",
+        "_machine",
+        "_on_notice",
+        "_port",
+        "_posted",
+    )
+
+    def __init__(
+        self,
+        machine: Machine,
+        port: Port,
+        on_notice: Callable[[Notice], object],
+        injector: Injector | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._machine = machine
+        self._port = port
+        self._on_notice = on_notice
+        self._injector = injector
+        self._clock = clock
+        self._posted: deque[Event] = deque()
+        # Copies that the injector holds back: release, a number to keep the order, data, address.
+        self._delayed: list[tuple[float, int, bytes, Address]] = []
+        self._delayed_count = 0
+
+    @property
+    def deadline(self) -> float | None:
+        """When `handle(())` is next due, if ever."""
+        deadline = self._machine.deadline
+        if self._delayed and (deadline is None or self._delayed[0][0] < deadline):
+            return self._delayed[0][0]
+        return deadline
+
+    def post(self, event: Event) -> None:
+        """Have `event` handled right after the notices at hand; for use within `on_notice`."""
+        self._posted.append(event)
+
+    def command(self, event: Event) -> list[Notice]:
+        """Handle a user's event and perform what it causes; give the notices among that.
+
+        Raises UsageError and WouldBlock, from the machine and before anything has changed.
+        Anything else that is raised, here or in `handle`, is a bug: the engine must not be used
+        any further.
+        """
+        now = self._clock()
+        actions = self._machine.handle(event, now)
+        notices: list[Notice] = []
+        try:
+            self._perform(actions, now, notices)
+            self._settle(now, notices)
+        except (UsageError, WouldBlock) as exc:
+            # Not of this event: it must not look as if nothing had changed.
+            raise RuntimeError(f"raised by what followed a command: {exc}") from exc
+        return notices
+
+    def handle(self, events: Iterable[Event]) -> None:
+        """Handle a batch of events, perhaps of none, and perform what it and the time cause."""
+        now = self._clock()
+        notices: list[Notice] = []
+        for event in events:
+            self._perform(self._machine.handle(event, now), now, notices)
+        self._settle(now, notices)
+
+    def _settle(self, now: float, notices: list[Notice]) -> None:
+        while True:
+            deadline = self._machine.deadline
+            if deadline is not None and deadline <= now:
+                self._perform(self._machine.handle(Tick(), now), now, notices)
+            elif self._delayed and self._delayed[0][0] <= now:
+                _, _, data, destination = heappop(self._delayed)
+                self._posted.extend(self._port.send(data, destination))
+                self._perform((), now, notices)
+            else:
+                return
+
+    def _perform(self, actions: Iterable[Action], now: float, notices: list[Notice]) -> None:
+        while True:
+            for action in actions:
+                if isinstance(action, Transmit):
+                    self._transmit(action, now)
+                elif isinstance(action, Notice):
+                    notices.append(action)
+                    self._on_notice(action)
+                else:
+                    raise TypeError(f"no driver can perform {type(action).__name__}")
+            if not self._posted:
+                return
+            actions = self._machine.handle(self._posted.popleft(), now)
+
+    def _transmit(self, action: Transmit, now: float) -> None:
+        if self._injector is None:
+            self._posted.extend(self._port.send(action.data, action.destination))
+            return
+        for release, data in self._injector.apply(action.data, now):
+            if release <= now:
+                self._posted.extend(self._port.send(data, action.destination))
+            else:
+                self._delayed_count += 1
+                entry = (release, self._delayed_count, data, action.destination)
+                heappush(self._delayed, entry)
