@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from palaver.machine import Action, Address, Transmit, copy_slots
 from palaver.wire.errors import DecodeError, Reason
-from palaver.wire.frames import ACK_SIZE, PING_FRAME, Ack, Close, Segment, decode_frames
+from palaver.wire.frames import (
+    ACK_SIZE,
+    PING_FRAME,
+    Ack,
+    Close,
+    Frame,
+    PathChallenge,
+    PathResponse,
+    Segment,
+    decode_frames,
+)
 from palaver.wire.packets import DATA, DATA_HEADER, DATA_HEADER_SIZE
 from palaver.wire.sealing import CLEAR, Protection
 
@@ -16,6 +26,7 @@ from .arrivals import Arrivals
 from .context import Context
 from .inbox import Inbox
 from .outbox import PACKET_OVERHEAD, Outbox, Outgoing, Pending
+from .path import PathWatch
 from .recovery import Recovery, SentPacket
 
 _UNTOLD = -1
@@ -41,6 +52,7 @@ class Channel:
         "_keepalive",
         "_last_sent",
         "_news",
+        "_path",
         "_ping",
         "_room",
         "_suspect_since",
@@ -60,11 +72,12 @@ class Channel:
         "repeat_ack",
     )
 
-    def __init__(self, address: Address, context: Context, jitter: float) -> None:
+    def __init__(self, address: Address, context: Context, secret: bytes) -> None:
         """Make a channel that can queue messages, and can send them once it was opened.
 
-        `jitter` is from 0 up to 1 and spreads the keepalive.
+        `secret` is at least 16 unpredictable bytes: it spreads the keepalive and makes tokens.
         """
+        jitter = int.from_bytes(secret[:4], "big") / (1 << 32)
         timing, limits = context.timing, context.limits
         self.address = address
         self.counters = context.counters
@@ -85,6 +98,7 @@ class Channel:
         self._room = 0
         self._last_sent = 0.0
         self._ping = False
+        self._path = PathWatch(secret)
         # Since when the peer has been asked for a sign of life.
         self._suspect_since: float | None = None
         # The packet that tells of a late hand-over, until it is acknowledged.
@@ -127,6 +141,7 @@ class Channel:
             self.recovery.deadline,
             self.outbox.overdue_at,
             self._credit_probe_at,
+            self._path.due,
         ):
             if timer is not None and timer < due:
                 due = timer
@@ -141,7 +156,7 @@ class Channel:
 
     # Packets in
 
-    def receive(self, datagram: bytes, number: int, now: float) -> Heard | None:
+    def receive(self, datagram: bytes, number: int, source: Address, now: float) -> Heard | None:
         """Take a DATA packet; None if it is damaged or was here before."""
         if not self.arrivals.is_fresh(number):
             self.counters.duplicates += 1
@@ -151,6 +166,8 @@ class Channel:
             self.counters.damaged += 1
             return None
         heard = Heard()
+        if source != self.address or not self._path.is_idle:
+            self._watch_path(number, source, len(datagram), now)
         self.last_heard = now
         self._suspect_since = None
         try:
@@ -159,6 +176,14 @@ class Channel:
             self.arrivals.record(number, now, eliciting=False)
             heard.violation = Reason.PROTOCOL_ERROR
             return heard
+        eliciting = self._take_frames(frames, heard, source, now)
+        self.arrivals.record(number, now, eliciting=eliciting)
+        if eliciting and self.inbox.has_gap:
+            self.arrivals.hurry(now)
+        return heard
+
+    def _take_frames(self, frames: list[Frame], heard: Heard, source: Address, now: float) -> bool:
+        """Act on frames in their order, up to one that breaks a rule; tell whether to ack them."""
         eliciting = False
         for frame in frames:
             if type(frame) is Segment:
@@ -174,12 +199,30 @@ class Channel:
                 heard.violation = self._deliver(frame.wanted, heard)
             else:
                 eliciting = True
+                if type(frame) is PathChallenge:
+                    self._path.ask(frame.token, source)
+                elif type(frame) is PathResponse:
+                    self._take_response(frame.token, source, now)
             if heard.violation is not None:
                 break
-        self.arrivals.record(number, now, eliciting=eliciting)
-        if eliciting and self.inbox.has_gap:
-            self.arrivals.hurry(now)
-        return heard
+        return eliciting
+
+    def _watch_path(self, number: int, source: Address, size: int, now: float) -> None:
+        if number > self.arrivals.highest:
+            self._path.see(number, source, size, now, here=source == self.address)
+        else:
+            self._path.credit(source, size)
+
+    def _take_response(self, token: bytes, source: Address, now: float) -> None:
+        proved = self._path.settle(token, source)
+        if proved is None:
+            return
+        self.address = proved.address
+        self.counters.moves += 1
+        # What is on its way to the old address won't arrive.
+        self._take_back(self.recovery.start_afresh(self.mtu), now)
+        if proved.attempts == 1:
+            self.recovery.rtt.sample(now - proved.sent_at, 0.0)
 
     def _acknowledge(self, ack: Ack, heard: Heard, now: float) -> Reason | None:
         if ack.newest >= self.number:
@@ -232,6 +275,10 @@ class Channel:
             self._ping = True
         if now >= self._last_sent + self._keepalive:
             self._ping = True
+        if not self._path.is_idle:
+            wait = self.recovery.rtt.probe_timeout()
+            for frame, destination in self._path.packets(wait, now):
+                self._emit([frame], None, now, out, destination)
         self._send(now, out)
         recovery, more = self.recovery, self.outbox.has_more
         if not (recovery.packets or more):
@@ -309,9 +356,14 @@ class Channel:
         return self.arrivals.frame(self.inbox.wanted, self.inbox.credit, now)
 
     def _emit(
-        self, frames: list[bytes], segments: list[Outgoing] | None, now: float, out: list[Action]
+        self,
+        frames: list[bytes],
+        segments: list[Outgoing] | None,
+        now: float,
+        out: list[Action],
+        destination: Address | None = None,
     ) -> bytes:
-        """Send a packet, and give it; with `segments` None it is not to be acknowledged."""
+        """Send a packet, and give it; with `segments` None nobody waits for its acknowledgement."""
         number = self.number
         self.number = number + 1
         frames.insert(0, DATA_HEADER.pack(DATA, self.remote, number))
@@ -320,7 +372,7 @@ class Channel:
         if segments is not None:
             self.recovery.sent(number, len(datagram), segments, now)
         self.counters.datagrams_out += 1
-        out.append(Transmit(datagram, self.address))
+        out.append(Transmit(datagram, destination or self.address))
         return datagram
 
     def farewell(self, reason: int, text: str, now: float, out: list[Action]) -> bytes:
@@ -342,6 +394,7 @@ class Channel:
         twin.outbox = self.outbox.clone()
         twin.inbox = self.inbox.clone()
         twin.arrivals = self.arrivals.clone()
+        twin._path = self._path.clone()
         twin.recovery = self.recovery.clone(twin.outbox.segments())
         return twin
 
@@ -359,6 +412,7 @@ class Channel:
             ago(self._waiting_since),
             ago(self._suspect_since),
             ago(self._credit_probe_at),
+            self._path.key(now),
             self._ping,
             None if self._news is None else self.number - self._news,
             self.repeat_ack,

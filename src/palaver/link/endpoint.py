@@ -181,13 +181,14 @@ class Endpoint(StateMachine):
         link = self._by_local.get(local)
         if link is None:
             self._answer_unknown(data, local, number, source, now, out)
-        elif link.channel.address != source:
-            self.counters.foreign += 1
         else:
-            before = link.state
+            before, address = link.state, link.channel.address
             has_room = len(self._inbound) < self.max_inbound
-            link.datagram(data, number, now, out, has_room=has_room)
+            link.datagram(data, number, source, now, out, has_room=has_room)
             self._dirty[link.number] = link
+            if link.channel.address != address:
+                self._by_remote.pop((address, link.channel.remote), None)
+                self._by_remote[link.channel.address, link.channel.remote] = link
             if link.state is not before:
                 self._follow(link, now)
 
@@ -344,7 +345,7 @@ class Endpoint(StateMachine):
     def _new_link(self, local: int, role: str, address: Address) -> Link:
         self._last_number += 1
         number = self._last_number
-        link = Link(number, local, role, address, self._context, self._draws.fraction())
+        link = Link(number, local, role, address, self._context, self._draws.bytes(16))
         self._links[number] = link
         self._by_local[local] = link
         self._dirty[number] = link
