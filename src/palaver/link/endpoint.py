@@ -184,13 +184,44 @@ class Endpoint(StateMachine):
         else:
             before, address = link.state, link.channel.address
             has_room = len(self._inbound) < self.max_inbound
+            if before is State.WELCOMED:
+                link.crossed = self._crossing_call(link)
             link.datagram(data, number, source, now, out, has_room=has_room)
+            if link.crossed is not None:
+                self._merge(link)
             self._dirty[link.number] = link
             if link.channel.address != address:
                 self._by_remote.pop((address, link.channel.remote), None)
                 self._by_remote[link.channel.address, link.channel.remote] = link
             if link.state is not before:
                 self._follow(link, now)
+
+    def _crossing_call(self, answered: Link) -> Link | None:
+        """Give a call of ours to the caller that we have answered, if it has crossed."""
+        for link in self._calls_to(answered.channel.address, answered.role):
+            if link.local > answered.channel.remote:
+                return link
+        return None
+
+    def _calls_to(self, address: Address, role: str) -> list[Link]:
+        return [
+            link
+            for link in self._links.values()
+            if link.state is State.CALLING and link.channel.address == address and link.role == role
+        ]
+
+    def _merge(self, link: Link) -> None:
+        """Let a link that has taken over a crossed call have its place in the tables."""
+        call, link.crossed = link.crossed, None
+        if call is None or link.number != call.number:
+            return
+        for number in [number for number, one in self._links.items() if one is link]:
+            del self._links[number]
+            self._dirty.pop(number, None)
+            self._reception.half_open.discard(number)
+        self._by_local.pop(call.local, None)
+        self._links[link.number] = link
+        link.scheduled = _FOREVER
 
     def _answer_unknown(
         self, data: bytes, local: int, number: int, source: Address, now: float, out: list[Action]
@@ -228,7 +259,12 @@ class Endpoint(StateMachine):
 
     def _meet(self, hello: Hello, source: Address, now: float, out: list[Action]) -> None:
         """Answer the first HELLO of a caller."""
-        if self._tombstones.has_peer(source, hello.link):
+        calls = self._calls_to(source, hello.role)
+        if self._tombstones.has_peer(source, hello.link) or any(
+            # Our calls have crossed, and the lower one is to be answered: ours.
+            call.local < hello.link
+            for call in calls
+        ):
             self.counters.ignored += 1
             return
         inbound = (self._links[number] for number in self._inbound)
@@ -267,7 +303,7 @@ class Endpoint(StateMachine):
             raise UsageError(f"the timeout of a call must be above 0, not {dial.timeout}")
         if len(self._links) >= self._context.limits.links:
             raise UsageError(f"there are {self._context.limits.links} links already; end one first")
-        hello = make_hello(self._new_id(), dial.role, self._context.limits)
+        hello = make_hello(self._calling_id(dial), dial.role, self._context.limits)
         if len(CLEAR.seal(hello.encode())) > self._context.limits.mtu:
             raise UsageError(f"a HELLO for role {dial.role!r} does not fit the mtu")
         link = self._new_link(hello.link, dial.role, dial.address)
@@ -356,6 +392,20 @@ class Endpoint(StateMachine):
             local = int.from_bytes(self._draws.bytes(8), "big")
             if local and local not in self._by_local and self._tombstones.find(local) is None:
                 return local
+
+    def _calling_id(self, dial: Dial) -> int:
+        """Give the id for a call: above that of a caller there whom we have answered already."""
+        answered = [
+            link.channel.remote
+            for link in self._links.values()
+            if link.state is State.WELCOMED and link.channel.address == dial.address
+        ]
+        local = self._new_id()
+        for _ in range(64):
+            if local > max(answered, default=0):
+                break
+            local = self._new_id()
+        return local
 
     def _follow(self, link: Link, now: float) -> None:
         """Bring the tables in line with the state of a link."""

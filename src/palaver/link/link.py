@@ -55,6 +55,7 @@ class Link(StateMachine):
         "caller",
         "channel",
         "context",
+        "crossed",
         "farewell",
         "local",
         "number",
@@ -78,6 +79,8 @@ class Link(StateMachine):
         self.channel = Channel(address, context, secret)
         self.caller: Caller | None = None
         self.callee: Callee | None = None
+        # A call of ours to the very caller that we answer, which this link is to take over.
+        self.crossed: Link | None = None
         self.farewell = Farewell()
         # The caller's number for its wish; None at the callee.
         self.ref: int | None = None
