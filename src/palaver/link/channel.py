@@ -24,24 +24,13 @@ from palaver.wire.sealing import CLEAR, Protection
 
 from .arrivals import Arrivals
 from .context import Context
+from .heard import Heard
 from .inbox import Inbox
 from .outbox import PACKET_OVERHEAD, Outbox, Outgoing, Pending
 from .path import PathWatch
 from .recovery import Recovery, SentPacket
 
 _UNTOLD = -1
-
-
-class Heard:
-    """What a packet from the peer brought."""
-
-    __slots__ = ("close", "delivered", "messages", "violation")
-
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-        self.delivered: list[Pending] = []
-        self.close: Close | None = None
-        self.violation: Reason | None = None
 
 
 class Channel:

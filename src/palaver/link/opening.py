@@ -9,9 +9,9 @@ from palaver.machine import Action
 from palaver.wire.errors import Reason
 from palaver.wire.packets import Cookie, Refuse, Welcome
 
-from .channel import Heard
 from .ending import end_link
 from .events import Opened, Side, StillDialing, Undelivered
+from .heard import Heard
 from .outbox import Pending
 from .states import State
 from .talking import receive
