@@ -110,9 +110,9 @@ class Channel:
 
     def challenge(self, now: float) -> None:
         """Ask the peer for a sign of life; without one the link is soon dead."""
+        self._ping = True
         if self._suspect_since is None:
             self._suspect_since = now
-            self._ping = True
 
     # Getters
 
@@ -124,7 +124,7 @@ class Channel:
         if since is not None:
             due = min(due, max(since, self.last_heard) + self._timing.dead_peer)
         if self._suspect_since is not None:
-            due = min(due, self._suspect_since + self._timing.suspect)
+            due = min(due, self._suspect_since + self._suspicion)
         for timer in (
             self.arrivals.ack_at,
             self.recovery.deadline,
@@ -139,9 +139,14 @@ class Channel:
     def is_dead(self, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
         since, suspect = self._waiting_since, self._suspect_since
-        if suspect is not None and now >= suspect + self._timing.suspect:
+        if suspect is not None and now >= suspect + self._suspicion:
             return True
         return since is not None and now >= max(self.last_heard, since) + self._timing.dead_peer
+
+    @property
+    def _suspicion(self) -> float:
+        """How long the peer has for a sign of life."""
+        return max(self._timing.suspect, 3 * self.recovery.rtt.probe_timeout())
 
     # Packets in
 
@@ -354,15 +359,19 @@ class Channel:
     ) -> bytes:
         """Send a packet, and give it; with `segments` None nobody waits for its acknowledgement."""
         number = self.number
-        self.number = number + 1
-        frames.insert(0, DATA_HEADER.pack(DATA, self.remote, number))
-        datagram = self.protection.seal(b"".join(frames))
+        datagram = self._seal(frames)
         self._last_sent = now
         if segments is not None:
             self.recovery.sent(number, len(datagram), segments, now)
         self.counters.datagrams_out += 1
         out.append(Transmit(datagram, destination or self.address))
         return datagram
+
+    def _seal(self, frames: list[bytes]) -> bytes:
+        """Give the next packet, with these frames."""
+        frames.insert(0, DATA_HEADER.pack(DATA, self.remote, self.number))
+        self.number += 1
+        return self.protection.seal(b"".join(frames))
 
     def farewell(self, reason: int, text: str, now: float, out: list[Action]) -> bytes:
         """Send a CLOSE and give the datagram, to be repeated to whoever goes on talking."""
@@ -372,7 +381,7 @@ class Channel:
 
     def last_ack(self, now: float) -> bytes:
         """Give a datagram that acknowledges everything, to be repeated when the link is gone."""
-        return self._emit([self._ack(now)], None, now, [])
+        return self._seal([self._ack(now)])
 
     # Exploration
 

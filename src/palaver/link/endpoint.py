@@ -22,6 +22,7 @@ from palaver.wire.packets import (
     COOKIE,
     DATA,
     DATA_HEADER,
+    MAX_COOKIE,
     RESET_SIZE,
     Handshake,
     Hello,
@@ -33,9 +34,9 @@ from palaver.wire.sealing import CLEAR
 from .agenda import Agenda
 from .context import Context
 from .counters import Counters
-from .demux import link_id_of, open_packet
+from .demux import asks_for_ack, link_id_of, open_packet
 from .events import Dial, Dialing, Send, Undelivered
-from .handshake import MIN_HELLO, make_hello
+from .handshake import MIN_HELLO, make_hello, with_cookie
 from .link import Link
 from .reception import Decision, Reception
 from .states import Input, State
@@ -211,7 +212,7 @@ class Endpoint(StateMachine):
         if CLEAR.open(data) is None:
             self.counters.damaged += 1
         elif buried is not None:
-            last_word = buried.take_last_word(source)
+            last_word = buried.take_last_word(source) if asks_for_ack(data) else None
             if last_word is not None:
                 self._reply(last_word, source, out)
         elif self._reception.budget.take(source, now):
@@ -281,8 +282,13 @@ class Endpoint(StateMachine):
         if len(self._links) >= self._context.limits.links:
             raise UsageError(f"there are {self._context.limits.links} links already; end one first")
         hello = make_hello(self._calling_id(dial), dial.role, self._context.limits)
-        if len(CLEAR.seal(hello.encode())) > self._context.limits.mtu:
-            raise UsageError(f"a HELLO for role {dial.role!r} does not fit the mtu")
+        if (
+            len(CLEAR.seal(with_cookie(hello, bytes(MAX_COOKIE)).encode()))
+            > self._context.limits.mtu
+        ):
+            raise UsageError(
+                f"a HELLO for role {dial.role!r} does not fit the mtu: shorten the role"
+            )
         link = self._new_link(hello.link, dial.role, dial.address)
         link.call(hello, dial.ref, dial.timeout, now)
         self._links.add(link)
