@@ -36,10 +36,6 @@ class Draws:
         self._count += 1
         return blake2s(self._count.to_bytes(8, "big"), key=self._seed, digest_size=size).digest()
 
-    def fraction(self) -> float:
-        """Give a number from 0 up to, but not including, 1."""
-        return int.from_bytes(self.bytes(6), "big") / (1 << 48)
-
     def clone(self) -> Draws:
         """Give a twin that will draw the same values."""
         twin = object.__new__(Draws)

@@ -52,8 +52,8 @@ class Timing:
     """A PING goes out when nothing was sent for this long (RFC 8085 asks for 15 or more)."""
     keepalive_jitter: float = 0.2
     """As a fraction of `keepalive`, either way, so that many links don't ping in step."""
-    suspect: float = 2.0
-    """A conversation that stands in a new caller's way must show life within this time."""
+    suspect: float = 1.5
+    """Who stands in a new caller's way must show life in this time: then it gets in within 3 s."""
     close_flush: float = 5.0
     """How long a graceful close may take to get everything acknowledged."""
     linger_min: float = 0.5

@@ -36,14 +36,14 @@ def test_every_part_that_can_be_generated_is_in_the_document_once() -> None:
     assert sorted(re.findall(r"<!-- generated: (\w+) -->", SPEC)) == sorted(generate.PARTS)
 
 
-def test_rules_are_numbered_from_one_without_gaps_in_each_group() -> None:
+def test_rules_are_numbered_once_and_without_gaps_in_each_group() -> None:
     groups: dict[str, list[int]] = {}
     for rule in RULES:
         letter, number = rule.split("-")
         groups.setdefault(letter, []).append(int(number))
     assert groups
     for letter, numbers in groups.items():
-        assert numbers == list(range(1, len(numbers) + 1)), letter
+        assert sorted(numbers) == list(range(1, len(numbers) + 1)), letter
 
 
 def test_every_capital_must_stands_in_a_numbered_rule() -> None:

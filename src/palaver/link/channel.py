@@ -8,29 +8,29 @@ from __future__ import annotations
 
 from palaver.machine import Action, Address, Transmit, copy_slots
 from palaver.wire.errors import DecodeError, Reason
-from palaver.wire.frames import ACK_SIZE, PING_FRAME, Ack, Close, Segment, decode_frames
+from palaver.wire.frames import (
+    ACK_SIZE,
+    PING_FRAME,
+    Ack,
+    Close,
+    Frame,
+    PathChallenge,
+    PathResponse,
+    Segment,
+    decode_frames,
+)
 from palaver.wire.packets import DATA, DATA_HEADER, DATA_HEADER_SIZE
 from palaver.wire.sealing import CLEAR, Protection
 
 from .arrivals import Arrivals
 from .context import Context
+from .heard import Heard
 from .inbox import Inbox
 from .outbox import PACKET_OVERHEAD, Outbox, Outgoing, Pending
+from .path import PathWatch
 from .recovery import Recovery, SentPacket
 
 _UNTOLD = -1
-
-
-class Heard:
-    """What a packet from the peer brought."""
-
-    __slots__ = ("close", "delivered", "messages", "violation")
-
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-        self.delivered: list[Pending] = []
-        self.close: Close | None = None
-        self.violation: Reason | None = None
 
 
 class Channel:
@@ -41,6 +41,7 @@ class Channel:
         "_keepalive",
         "_last_sent",
         "_news",
+        "_path",
         "_ping",
         "_room",
         "_suspect_since",
@@ -60,11 +61,12 @@ class Channel:
         "repeat_ack",
     )
 
-    def __init__(self, address: Address, context: Context, jitter: float) -> None:
+    def __init__(self, address: Address, context: Context, secret: bytes) -> None:
         """Make a channel that can queue messages, and can send them once it was opened.
 
-        `jitter` is from 0 up to 1 and spreads the keepalive.
+        `secret` is at least 16 unpredictable bytes: it spreads the keepalive and makes tokens.
         """
+        jitter = int.from_bytes(secret[:4], "big") / (1 << 32)
         timing, limits = context.timing, context.limits
         self.address = address
         self.counters = context.counters
@@ -85,6 +87,7 @@ class Channel:
         self._room = 0
         self._last_sent = 0.0
         self._ping = False
+        self._path = PathWatch(secret)
         # Since when the peer has been asked for a sign of life.
         self._suspect_since: float | None = None
         # The packet that tells of a late hand-over, until it is acknowledged.
@@ -107,9 +110,9 @@ class Channel:
 
     def challenge(self, now: float) -> None:
         """Ask the peer for a sign of life; without one the link is soon dead."""
+        self._ping = True
         if self._suspect_since is None:
             self._suspect_since = now
-            self._ping = True
 
     # Getters
 
@@ -121,12 +124,13 @@ class Channel:
         if since is not None:
             due = min(due, max(since, self.last_heard) + self._timing.dead_peer)
         if self._suspect_since is not None:
-            due = min(due, self._suspect_since + self._timing.suspect)
+            due = min(due, self._suspect_since + self._suspicion)
         for timer in (
             self.arrivals.ack_at,
             self.recovery.deadline,
             self.outbox.overdue_at,
             self._credit_probe_at,
+            self._path.due,
         ):
             if timer is not None and timer < due:
                 due = timer
@@ -135,13 +139,18 @@ class Channel:
     def is_dead(self, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
         since, suspect = self._waiting_since, self._suspect_since
-        if suspect is not None and now >= suspect + self._timing.suspect:
+        if suspect is not None and now >= suspect + self._suspicion:
             return True
         return since is not None and now >= max(self.last_heard, since) + self._timing.dead_peer
 
+    @property
+    def _suspicion(self) -> float:
+        """How long the peer has for a sign of life."""
+        return max(self._timing.suspect, 3 * self.recovery.rtt.probe_timeout())
+
     # Packets in
 
-    def receive(self, datagram: bytes, number: int, now: float) -> Heard | None:
+    def receive(self, datagram: bytes, number: int, source: Address, now: float) -> Heard | None:
         """Take a DATA packet; None if it is damaged or was here before."""
         if not self.arrivals.is_fresh(number):
             self.counters.duplicates += 1
@@ -151,6 +160,8 @@ class Channel:
             self.counters.damaged += 1
             return None
         heard = Heard()
+        if source != self.address or not self._path.is_idle:
+            self._watch_path(number, source, len(datagram), now)
         self.last_heard = now
         self._suspect_since = None
         try:
@@ -159,6 +170,14 @@ class Channel:
             self.arrivals.record(number, now, eliciting=False)
             heard.violation = Reason.PROTOCOL_ERROR
             return heard
+        eliciting = self._take_frames(frames, heard, source, now)
+        self.arrivals.record(number, now, eliciting=eliciting)
+        if eliciting and self.inbox.has_gap:
+            self.arrivals.hurry(now)
+        return heard
+
+    def _take_frames(self, frames: list[Frame], heard: Heard, source: Address, now: float) -> bool:
+        """Act on frames in their order, up to one that breaks a rule; tell whether to ack them."""
         eliciting = False
         for frame in frames:
             if type(frame) is Segment:
@@ -174,12 +193,30 @@ class Channel:
                 heard.violation = self._deliver(frame.wanted, heard)
             else:
                 eliciting = True
+                if type(frame) is PathChallenge:
+                    self._path.ask(frame.token, source)
+                elif type(frame) is PathResponse:
+                    self._take_response(frame.token, source, now)
             if heard.violation is not None:
                 break
-        self.arrivals.record(number, now, eliciting=eliciting)
-        if eliciting and self.inbox.has_gap:
-            self.arrivals.hurry(now)
-        return heard
+        return eliciting
+
+    def _watch_path(self, number: int, source: Address, size: int, now: float) -> None:
+        if number > self.arrivals.highest:
+            self._path.see(number, source, size, now, here=source == self.address)
+        else:
+            self._path.credit(source, size)
+
+    def _take_response(self, token: bytes, source: Address, now: float) -> None:
+        proved = self._path.settle(token, source)
+        if proved is None:
+            return
+        self.address = proved.address
+        self.counters.moves += 1
+        # What is on its way to the old address won't arrive.
+        self._take_back(self.recovery.start_afresh(self.mtu), now)
+        if proved.attempts == 1:
+            self.recovery.rtt.sample(now - proved.sent_at, 0.0)
 
     def _acknowledge(self, ack: Ack, heard: Heard, now: float) -> Reason | None:
         if ack.newest >= self.number:
@@ -232,6 +269,10 @@ class Channel:
             self._ping = True
         if now >= self._last_sent + self._keepalive:
             self._ping = True
+        if not self._path.is_idle:
+            wait = self.recovery.rtt.probe_timeout()
+            for frame, destination in self._path.packets(wait, now):
+                self._emit([frame], None, now, out, destination)
         self._send(now, out)
         recovery, more = self.recovery, self.outbox.has_more
         if not (recovery.packets or more):
@@ -309,19 +350,28 @@ class Channel:
         return self.arrivals.frame(self.inbox.wanted, self.inbox.credit, now)
 
     def _emit(
-        self, frames: list[bytes], segments: list[Outgoing] | None, now: float, out: list[Action]
+        self,
+        frames: list[bytes],
+        segments: list[Outgoing] | None,
+        now: float,
+        out: list[Action],
+        destination: Address | None = None,
     ) -> bytes:
-        """Send a packet, and give it; with `segments` None it is not to be acknowledged."""
+        """Send a packet, and give it; with `segments` None nobody waits for its acknowledgement."""
         number = self.number
-        self.number = number + 1
-        frames.insert(0, DATA_HEADER.pack(DATA, self.remote, number))
-        datagram = self.protection.seal(b"".join(frames))
+        datagram = self._seal(frames)
         self._last_sent = now
         if segments is not None:
             self.recovery.sent(number, len(datagram), segments, now)
         self.counters.datagrams_out += 1
-        out.append(Transmit(datagram, self.address))
+        out.append(Transmit(datagram, destination or self.address))
         return datagram
+
+    def _seal(self, frames: list[bytes]) -> bytes:
+        """Give the next packet, with these frames."""
+        frames.insert(0, DATA_HEADER.pack(DATA, self.remote, self.number))
+        self.number += 1
+        return self.protection.seal(b"".join(frames))
 
     def farewell(self, reason: int, text: str, now: float, out: list[Action]) -> bytes:
         """Send a CLOSE and give the datagram, to be repeated to whoever goes on talking."""
@@ -331,7 +381,7 @@ class Channel:
 
     def last_ack(self, now: float) -> bytes:
         """Give a datagram that acknowledges everything, to be repeated when the link is gone."""
-        return self._emit([self._ack(now)], None, now, [])
+        return self._seal([self._ack(now)])
 
     # Exploration
 
@@ -342,6 +392,7 @@ class Channel:
         twin.outbox = self.outbox.clone()
         twin.inbox = self.inbox.clone()
         twin.arrivals = self.arrivals.clone()
+        twin._path = self._path.clone()
         twin.recovery = self.recovery.clone(twin.outbox.segments())
         return twin
 
@@ -359,6 +410,7 @@ class Channel:
             ago(self._waiting_since),
             ago(self._suspect_since),
             ago(self._credit_probe_at),
+            self._path.key(now),
             self._ping,
             None if self._news is None else self.number - self._news,
             self.repeat_ack,

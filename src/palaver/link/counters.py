@@ -21,6 +21,7 @@ class Counters:
         "messages_in",
         "messages_sent",
         "messages_undelivered",
+        "moves",
         "refused",
         "resets_sent",
         "segments_repeated",
@@ -49,6 +50,8 @@ class Counters:
     messages_in: int
     messages_sent: int
     messages_undelivered: int
+    moves: int
+    """Links that went on from another address."""
     refused: int
     """HELLOs turned down."""
     resets_sent: int

@@ -66,12 +66,14 @@ def tell_closed(link: Link, _: None, __: float, out: list[Action]) -> None:
 
 def abort(link: Link, command: Abort, now: float, out: list[Action]) -> None:
     """End the link at once, as the program wishes."""
+    tell_held_back(link, out)
     link.farewell.last_word = link.channel.farewell(command.reason, command.text, now, out)
     end_link(link, command.reason, Side.LOCAL, command.text, out)
 
 
 def fail(link: Link, reason: Reason, now: float, out: list[Action]) -> None:
     """End the link at once, for a reason of its own."""
+    tell_held_back(link, out)
     link.farewell.last_word = link.channel.farewell(reason, "", now, out)
     end_link(link, reason, Side.LOCAL, "", out)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heapify, heappop, heappush
 
 from palaver.entropy import Draws, Entropy
 from palaver.machine import (
@@ -23,6 +22,7 @@ from palaver.wire.packets import (
     COOKIE,
     DATA,
     DATA_HEADER,
+    MAX_COOKIE,
     RESET_SIZE,
     Handshake,
     Hello,
@@ -31,14 +31,16 @@ from palaver.wire.packets import (
 )
 from palaver.wire.sealing import CLEAR
 
+from .agenda import Agenda
 from .context import Context
 from .counters import Counters
-from .demux import link_id_of, open_packet
+from .demux import asks_for_ack, link_id_of, open_packet
 from .events import Dial, Dialing, Send, Undelivered
-from .handshake import MIN_HELLO, make_hello
+from .handshake import MIN_HELLO, make_hello, with_cookie
 from .link import Link
 from .reception import Decision, Reception
 from .states import Input, State
+from .table import LinkTable
 from .tombstones import Tombstones
 
 _FOREVER = float("inf")
@@ -53,13 +55,9 @@ class Endpoint(StateMachine):
     """
 
     __slots__ = (
-        "_by_local",
-        "_by_remote",
+        "_agenda",
         "_context",
-        "_dirty",
         "_draws",
-        "_heap",
-        "_inbound",
         "_last_number",
         "_links",
         "_reception",
@@ -88,18 +86,11 @@ class Endpoint(StateMachine):
         self._context = Context(timing, limits)
         self._draws = Draws(entropy)
         self._last_number = 0
-        self._links: dict[int, Link] = {}
-        self._by_local: dict[int, Link] = {}
-        self._by_remote: dict[tuple[Address, int], Link] = {}
+        self._links = LinkTable()
+        self._agenda = Agenda(self._links.by_number)
         self._reception = Reception(
             answered, limits, self._draws.bytes(32), always_cookie=always_cookie
         )
-        # Links that were called, told the program so, and are not over.
-        self._inbound: set[int] = set()
-        # Links to tick, whatever their timers say.
-        self._dirty: dict[int, Link] = {}
-        # (time, link): lazy, each link's earliest entry counts and the others are passed over.
-        self._heap: list[tuple[float, int]] = []
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
 
     # Getters
@@ -112,14 +103,12 @@ class Endpoint(StateMachine):
     @property
     def deadline(self) -> float | None:
         """When a tick is next due; it may be a little early."""
-        if self._dirty:
+        if self._agenda.is_pressing:
             return self._now
-        due = _FOREVER
+        due = self._agenda.deadline
         for other in (self._tombstones.deadline, self._reception.deadline):
             if other is not None and other < due:
                 due = other
-        if self._heap and self._heap[0][0] < due:
-            due = self._heap[0][0]
         return None if due == _FOREVER else due
 
     @property
@@ -130,7 +119,7 @@ class Endpoint(StateMachine):
     @property
     def links(self) -> dict[int, Link]:
         """The links by number, for looking at only."""
-        return self._links
+        return self._links.by_number
 
     def stats(self) -> dict[str, int]:
         """Give the counts since the beginning, and how much is remembered now."""
@@ -145,7 +134,7 @@ class Endpoint(StateMachine):
 
     def rtt(self, link: int) -> float | None:
         """Give the smoothed round-trip time of a link in seconds; None if it is not known."""
-        found = self._links.get(link)
+        found = self._links.by_number.get(link)
         if found is None or found.channel.recovery.rtt.minimum is None:
             return None
         return found.channel.recovery.rtt.smoothed
@@ -178,18 +167,38 @@ class Endpoint(StateMachine):
 
     def _take_data(self, data: bytes, source: Address, now: float, out: list[Action]) -> None:
         _, local, number = DATA_HEADER.unpack_from(data)
-        link = self._by_local.get(local)
+        link = self._links.by_local(local)
         if link is None:
             self._answer_unknown(data, local, number, source, now, out)
-        elif link.channel.address != source:
-            self.counters.foreign += 1
+            return
+        channel = link.channel
+        before, address = link.state, channel.address
+        if before is State.WELCOMED:
+            self._open(link, data, number, source, now, out)
         else:
-            before = link.state
-            has_room = len(self._inbound) < self.max_inbound
-            link.datagram(data, number, now, out, has_room=has_room)
-            self._dirty[link.number] = link
-            if link.state is not before:
-                self._follow(link, now)
+            link.datagram(data, number, source, now, out)
+        self._agenda.touch(link)
+        if channel.address != address:
+            self._links.move(link, address)
+        if link.state is not before:
+            self._follow(link, now)
+
+    def _open(
+        self, link: Link, data: bytes, number: int, source: Address, now: float, out: list[Action]
+    ) -> None:
+        """Give a half-open link what may be its first packet."""
+        half_open = link.number
+        for call in self._links.calls_to(link.channel.address, link.role):
+            if call.local > link.channel.remote:
+                # Our call and the peer's have crossed, and this link is to serve both.
+                link.crossed = call
+        has_room = self._links.inbound_count < self.max_inbound
+        link.datagram(data, number, source, now, out, has_room=has_room)
+        if link.crossed is not None and link.number != half_open:
+            self._reception.half_open.discard(half_open)
+            self._links.replace(link.crossed, link, half_open)
+            self._agenda.renumber(link)
+        link.crossed = None
 
     def _answer_unknown(
         self, data: bytes, local: int, number: int, source: Address, now: float, out: list[Action]
@@ -203,7 +212,7 @@ class Endpoint(StateMachine):
         if CLEAR.open(data) is None:
             self.counters.damaged += 1
         elif buried is not None:
-            last_word = buried.take_last_word(source)
+            last_word = buried.take_last_word(source) if asks_for_ack(data) else None
             if last_word is not None:
                 self._reply(last_word, source, out)
         elif self._reception.budget.take(source, now):
@@ -215,10 +224,11 @@ class Endpoint(StateMachine):
     ) -> None:
         wanted = link_id_of(packet)
         by_peer = isinstance(packet, Hello | Reset)
-        link = self._by_remote.get((source, wanted)) if by_peer else self._by_local.get(wanted)
+        links = self._links
+        link = links.by_remote(source, wanted) if by_peer else links.by_local(wanted)
         if link is not None and link.channel.address == source:
             link.packet(packet, now, out)
-            self._dirty[link.number] = link
+            self._agenda.touch(link)
             self._follow(link, now)
         elif isinstance(packet, Hello) and size >= MIN_HELLO:
             self._meet(packet, source, now, out)
@@ -227,11 +237,16 @@ class Endpoint(StateMachine):
 
     def _meet(self, hello: Hello, source: Address, now: float, out: list[Action]) -> None:
         """Answer the first HELLO of a caller."""
-        if self._tombstones.has_peer(source, hello.link):
+        # If our calls have crossed, the lower one is to be answered.
+        answers_us = any(
+            call.local < hello.link for call in self._links.calls_to(source, hello.role)
+        )
+        if answers_us or self._tombstones.has_peer(source, hello.link):
             self.counters.ignored += 1
             return
-        inbound = (self._links[number] for number in self._inbound)
-        decision = self._reception.decide(hello, source, now, inbound, self.max_inbound)
+        decision = self._reception.decide(
+            hello, source, now, self._links.inbound(), self.max_inbound
+        )
         if decision.reply is not None:
             if decision.reply[0] == COOKIE:
                 self.counters.cookies_sent += 1
@@ -239,9 +254,9 @@ class Endpoint(StateMachine):
                 self.counters.refused += 1
             self._reply(decision.reply, source, out)
         elif decision.check is not None:
-            checked = self._links[decision.check]
+            checked = self._links.by_number[decision.check]
             checked.channel.challenge(now)
-            self._dirty[checked.number] = checked
+            self._agenda.touch(checked)
         elif not decision.answer or len(self._links) >= self._context.limits.links:
             self.counters.unwanted += 1
         else:
@@ -251,12 +266,12 @@ class Endpoint(StateMachine):
         self, hello: Hello, source: Address, decision: Decision, now: float, out: list[Action]
     ) -> None:
         if decision.evict is not None:
-            evicted = self._links[decision.evict]
+            evicted = self._links.by_number[decision.evict]
             evicted.step(Input.EXPIRED, None, now, out)
             self._follow(evicted, now)
         link = self._new_link(self._new_id(), hello.role, source)
         link.answer(hello, now)
-        self._by_remote[source, hello.link] = link
+        self._links.add(link)
         self._reception.half_open.add(link.number, source, proved=decision.proved)
         link.packet(hello, now, out)
 
@@ -266,24 +281,28 @@ class Endpoint(StateMachine):
             raise UsageError(f"the timeout of a call must be above 0, not {dial.timeout}")
         if len(self._links) >= self._context.limits.links:
             raise UsageError(f"there are {self._context.limits.links} links already; end one first")
-        hello = make_hello(self._new_id(), dial.role, self._context.limits)
-        if len(CLEAR.seal(hello.encode())) > self._context.limits.mtu:
-            raise UsageError(f"a HELLO for role {dial.role!r} does not fit the mtu")
+        hello = make_hello(self._calling_id(dial), dial.role, self._context.limits)
+        if (
+            len(CLEAR.seal(with_cookie(hello, bytes(MAX_COOKIE)).encode()))
+            > self._context.limits.mtu
+        ):
+            raise UsageError(
+                f"a HELLO for role {dial.role!r} does not fit the mtu: shorten the role"
+            )
         link = self._new_link(hello.link, dial.role, dial.address)
         link.call(hello, dial.ref, dial.timeout, now)
+        self._links.add(link)
         out.append(Dialing(link.number, dial.ref, dial.address))
 
     def _take_hint(self, hint: Unreachable) -> None:
         self.counters.unreachable += 1
-        for link in self._links.values():
-            if link.channel.address == hint.address:
-                link.note_unreachable()
+        self._links.note_unreachable(hint.address)
 
     def _take_command(self, event: Event, now: float, out: list[Action]) -> None:
         number = getattr(event, "link", None)
         if not isinstance(number, int):
             raise UsageError(f"an endpoint does not take {type(event).__name__}")
-        link = self._links.get(number)
+        link = self._links.by_number.get(number)
         if link is None or link.state is State.WELCOMED:
             if not 0 < number <= self._last_number or link is not None:
                 raise UsageError(f"there is no link {number}")
@@ -293,88 +312,65 @@ class Endpoint(StateMachine):
             return
         link.check(event)
         link.command(event, now, out)
-        self._dirty[number] = link
+        self._agenda.touch(link)
         self._follow(link, now)
 
     # Time
 
     def _tick(self, now: float, out: list[Action]) -> None:
-        heap, links = self._heap, self._links
-        dirty, self._dirty = self._dirty, {}
-        while heap and heap[0][0] <= now:
-            due, number = heappop(heap)
-            link = links.get(number)
-            if link is not None and link.scheduled == due:
-                link.scheduled = _FOREVER
-                dirty[number] = link
-        for link in dirty.values():
-            if link.number not in links:
-                continue
+        for link in self._agenda.take_due(now):
             before = link.state
             link.tick(now, out)
             if link.state is not before:
                 self._follow(link, now)
-            wanted = link.deadline
-            if wanted is not None and wanted < link.scheduled:
-                link.scheduled = wanted
-                heappush(heap, (wanted, link.number))
+            self._agenda.plan(link)
+        self._agenda.tidy()
         self._tombstones.expire(now)
         self._reception.expire(now)
-        self._tidy_heap()
-
-    def _tidy_heap(self) -> None:
-        """Drop entries that count no more, from the top and, if they abound, everywhere."""
-        heap, links = self._heap, self._links
-        while heap:
-            due, number = heap[0]
-            link = links.get(number)
-            if link is not None and link.scheduled == due:
-                break
-            heappop(heap)
-        if len(heap) > 2 * len(links) + 64:
-            heap[:] = [
-                (link.scheduled, number)
-                for number, link in links.items()
-                if link.scheduled < _FOREVER
-            ]
-            heapify(heap)
 
     # Tables
 
     def _new_link(self, local: int, role: str, address: Address) -> Link:
         self._last_number += 1
         number = self._last_number
-        link = Link(number, local, role, address, self._context, self._draws.fraction())
-        self._links[number] = link
-        self._by_local[local] = link
-        self._dirty[number] = link
+        link = Link(number, local, role, address, self._context, self._draws.bytes(16))
+        self._agenda.touch(link)
         return link
 
     def _new_id(self) -> int:
         while True:
             local = int.from_bytes(self._draws.bytes(8), "big")
-            if local and local not in self._by_local and self._tombstones.find(local) is None:
+            taken = self._links.by_local(local) or self._tombstones.find(local)
+            if local and taken is None:
                 return local
+
+    def _calling_id(self, dial: Dial) -> int:
+        """Give the id for a call: above that of a caller there whom we have answered already."""
+        half_open = map(self._links.by_number.get, self._reception.half_open.links())
+        answered = [
+            link.channel.remote
+            for link in half_open
+            if link is not None and link.channel.address == dial.address
+        ]
+        local = self._new_id()
+        for _ in range(64):
+            if local > max(answered, default=0):
+                break
+            local = self._new_id()
+        return local
 
     def _follow(self, link: Link, now: float) -> None:
         """Bring the tables in line with the state of a link."""
         if link.state is State.WELCOMED:
             return
-        number, channel = link.number, link.channel
-        self._reception.half_open.discard(number)
-        if link.is_conversing:
-            self._by_remote[channel.address, channel.remote] = link
-            if link.ref is None:
-                self._inbound.add(number)
-            return
-        self._inbound.discard(number)
-        if link.state is not State.CLOSED or self._links.pop(number, None) is None:
-            return
-        self._by_local.pop(link.local, None)
-        self._dirty.pop(number, None)
-        if channel.remote:
-            self._by_remote.pop((channel.address, channel.remote), None)
-        if link.was_announced or link.farewell.last_word is not None:
+        self._reception.half_open.discard(link.number)
+        known = self._links.by_number.get(link.number) is link
+        self._links.follow(link)
+        if (
+            known
+            and link.state is State.CLOSED
+            and (link.was_announced or link.farewell.last_word is not None)
+        ):
             self._tombstones.bury(link, now)
 
     def _reply(self, data: bytes, destination: Address, out: list[Action]) -> None:
@@ -388,21 +384,17 @@ class Endpoint(StateMachine):
         twin = copy_slots(self)
         twin._context = self._context.clone()
         twin._draws = self._draws.clone()
-        twin._links = {number: link.clone(twin._context) for number, link in self._links.items()}
-        twin._by_local = {key: twin._links[link.number] for key, link in self._by_local.items()}
-        twin._by_remote = {key: twin._links[link.number] for key, link in self._by_remote.items()}
-        twin._dirty = {number: twin._links[number] for number in self._dirty}
+        twin._links = self._links.clone(twin._context)
+        twin._agenda = self._agenda.clone(twin._links.by_number)
         twin._reception = self._reception.clone()
-        twin._inbound = self._inbound.copy()
-        twin._heap = self._heap.copy()
         twin._tombstones = self._tombstones.clone()
         return twin
 
     def state_key(self, now: float) -> tuple[object, ...]:
         """Give all that decides the future as one comparable value, times relative to `now`."""
         return (
-            tuple(link.key(now) for link in self._links.values()),
-            tuple(self._dirty),
+            tuple(link.key(now) for link in self._links.by_number.values()),
+            self._agenda.key(),
             self._tombstones.key(now),
             self._reception.key(now),
             self._draws.key(),

@@ -23,6 +23,10 @@ class HalfOpen:
         """Give how many there are."""
         return len(self._links)
 
+    def links(self) -> list[int]:
+        """Give their numbers, oldest first."""
+        return list(self._links)
+
     def has_room(self, address: Address) -> bool:
         """Tell whether a caller at `address` may have one more."""
         return (

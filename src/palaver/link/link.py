@@ -55,6 +55,7 @@ class Link(StateMachine):
         "caller",
         "channel",
         "context",
+        "crossed",
         "farewell",
         "local",
         "number",
@@ -67,17 +68,19 @@ class Link(StateMachine):
     )
 
     def __init__(
-        self, number: int, local: int, role: str, address: Address, context: Context, jitter: float
+        self, number: int, local: int, role: str, address: Address, context: Context, secret: bytes
     ) -> None:
-        """Make a link that neither calls nor answers yet; `jitter`, below 1, is for keepalives."""
+        """Make a link that neither calls nor answers yet; `secret` as for Channel."""
         super().__init__()
         self.number = number
         self.local = local
         self.role = role
         self.state = State.CLOSED
-        self.channel = Channel(address, context, jitter)
+        self.channel = Channel(address, context, secret)
         self.caller: Caller | None = None
         self.callee: Callee | None = None
+        # A call of ours to the very caller that we answer, which this link is to take over.
+        self.crossed: Link | None = None
         self.farewell = Farewell()
         # The caller's number for its wish; None at the callee.
         self.ref: int | None = None
@@ -144,14 +147,25 @@ class Link(StateMachine):
         self.step(_COMMANDS[type(command)], command, now, out)
 
     def datagram(
-        self, data: bytes, number: int, now: float, out: list[Action], *, has_room: bool = True
+        self,
+        data: bytes,
+        number: int,
+        source: Address,
+        now: float,
+        out: list[Action],
+        *,
+        has_room: bool = True,
     ) -> None:
         """Take DATA packet `number`. Without room for one more, a half-open link is turned away."""
         self._now = now
+        channel = self.channel
         if (self.state, Input.DATA) not in TABLE:
-            self.channel.counters.ignored += 1
+            channel.counters.ignored += 1
             return
-        heard = self.channel.receive(data, number, now)
+        if source != channel.address and self.state not in CONVERSING:
+            channel.counters.foreign += 1
+            return
+        heard = channel.receive(data, number, source, now)
         if heard is not None:
             crowded = self.state is State.WELCOMED and not has_room
             self.step(Input.CROWDED if crowded else Input.DATA, heard, now, out)

@@ -9,9 +9,10 @@ from palaver.machine import Action
 from palaver.wire.errors import Reason
 from palaver.wire.packets import Cookie, Refuse, Welcome
 
-from .channel import Heard
 from .ending import end_link
 from .events import Opened, Side, StillDialing, Undelivered
+from .heard import Heard
+from .outbox import Pending
 from .states import State
 from .talking import receive
 
@@ -50,10 +51,7 @@ def be_welcomed(link: Link, welcome: Welcome, now: float, out: list[Action]) -> 
         # The callee's end is up only when it has heard from us.
         channel.greet()
     out.append(Opened(link.number, link.ref, channel.address, link.role))
-    for message in refused:
-        if message.ref is not None:
-            channel.counters.messages_undelivered += 1
-            out.append(Undelivered(link.number, message.ref, Reason.TOO_LARGE))
+    tell_too_large(link, refused, out)
 
 
 def be_refused(link: Link, refuse: Refuse, _: float, out: list[Action]) -> None:
@@ -84,13 +82,31 @@ def repeat_welcome(link: Link, _: object, now: float, out: list[Action]) -> None
 def accept(link: Link, heard: Heard, now: float, out: list[Action]) -> None:
     """Open the callee's end, and take the packet that did it."""
     assert link.callee is not None
+    if link.crossed is not None:
+        take_over(link, link.crossed, out)
     rtt = link.callee.rtt(now)
     if rtt is not None:
         link.channel.recovery.rtt.sample(rtt, 0.0)
     link.until = None
     link.was_announced = True
-    out.append(Opened(link.number, None, link.channel.address, link.role))
+    out.append(Opened(link.number, link.ref, link.channel.address, link.role))
     receive(link, heard, now, out)
+
+
+def take_over(link: Link, call: Link, out: list[Action]) -> None:
+    """Become the link of a call that has crossed the peer's: its number, its messages."""
+    link.number, link.ref = call.number, call.ref
+    link.farewell = call.farewell
+    link.channel.inbox.paused = call.channel.inbox.paused
+    tell_too_large(link, link.channel.outbox.take_over(call.channel.outbox), out)
+
+
+def tell_too_large(link: Link, messages: list[Pending], out: list[Action]) -> None:
+    """Tell that messages queued before the link was open don't fit the peer's window."""
+    for message in messages:
+        if message.ref is not None:
+            link.channel.counters.messages_undelivered += 1
+            out.append(Undelivered(link.number, message.ref, Reason.TOO_LARGE))
 
 
 def turn_away(link: Link, _: Heard, now: float, out: list[Action]) -> None:

@@ -154,7 +154,17 @@ class Outbox:
         """Learn the peer's limits; give the queued messages that are too large for them."""
         self.payload = mtu - PACKET_OVERHEAD - SEGMENT_HEADER_SIZE
         self.credit = self.granted = credit
-        refused = [one for one in self._queue if self.cost(one.size) > credit]
+        return self._refuse_too_large()
+
+    def take_over(self, other: Outbox) -> list[Pending]:
+        """Take the queue of an outbox that was never opened; give what is too large."""
+        for message in other.undelivered:
+            self._put(message)
+        self.blocked = other.blocked
+        return self._refuse_too_large()
+
+    def _refuse_too_large(self) -> list[Pending]:
+        refused = [one for one in self._queue if self.cost(one.size) > self.granted]
         for message in refused:
             self._queue.remove(message)
             self.undelivered.remove(message)

@@ -60,14 +60,15 @@ class Reception:
         if fault is not None:
             return self._refuse(hello, source, now, fault)
         taken = list(inbound)
-        if len(taken) >= places:
-            return self._let_wait(hello, source, now, taken)
-        self.waiting.leave((source, hello.link))
+        is_full = len(taken) >= places
         proved = self._cookies.is_good(source, hello, now)
-        if not proved and (self._always or not self.half_open.has_room(source)):
+        if not proved and (self._always or is_full or not self.half_open.has_room(source)):
             return self._reply(
                 Cookie(hello.link, self._cookies.bake(source, hello, now)).encode(), source, now
             )
+        if is_full:
+            return self._let_wait(hello, source, now, taken)
+        self.waiting.leave((source, hello.link))
         evict = None
         if not self.half_open.has_room(source):
             evict = self.half_open.place_for(source)

@@ -121,6 +121,16 @@ class Recovery:
             self._last_sent_at = now
         return lost
 
+    def start_afresh(self, mtu: int) -> list[SentPacket]:
+        """Forget all that was measured on the path; give the packets in flight as lost."""
+        lost = list(self.packets.values())
+        self.packets.clear()
+        self.rtt.start_afresh()
+        self.congestion = Congestion(mtu)
+        self.backoff = self.probes = 0
+        self._loss_at = None
+        return lost
+
     def _take_acked(self, ack: Ack) -> list[SentPacket]:
         packets, newest, earlier = self.packets, ack.newest, ack.earlier
         acked = []

@@ -52,6 +52,11 @@ class RttEstimator:
             return 0.0
         return 1 - self.minimum / self.smoothed
 
+    def start_afresh(self) -> None:
+        """Forget the old path, but for a first guess at the new one."""
+        self.minimum = None
+        self.variation = self.smoothed / 2
+
     def clone(self) -> RttEstimator:
         """Give an independent twin."""
         return copy_slots(self)

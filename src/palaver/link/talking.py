@@ -9,8 +9,8 @@ from palaver.machine import Action
 from palaver.wire.errors import DecodeError, Reason
 from palaver.wire.messages import BYE, FIN, FIN_MESSAGE, FIRST_ROLE_KIND, decode_bye
 
-from .channel import Heard
 from .events import Delivered, Finish, Finished, Pause, Received, Send, Undelivered
+from .heard import Heard
 from .states import Input, State
 
 if TYPE_CHECKING:

@@ -1,0 +1,20 @@
+"""What a channel tells the link of a packet."""
+
+from __future__ import annotations
+
+from palaver.wire.errors import Reason
+from palaver.wire.frames import Close
+
+from .outbox import Pending
+
+
+class Heard:
+    """What a packet from the peer brought."""
+
+    __slots__ = ("close", "delivered", "messages", "violation")
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.delivered: list[Pending] = []
+        self.close: Close | None = None
+        self.violation: Reason | None = None
