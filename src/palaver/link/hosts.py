@@ -7,7 +7,7 @@ from palaver.machine import Address
 
 def host_of(address: Address) -> str:
     """Give what counts as one host: the host, or for IPv6 the /64 that it is in."""
-    host = address[0]
+    host = address[0].partition("%")[0]
     if host.count(":") < 2:
         return host
     if "." in host:
