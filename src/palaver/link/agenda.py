@@ -37,6 +37,12 @@ class Agenda:
         """Have a link ticked at once."""
         self._touched[link.number] = link
 
+    def let_rest(self, link: Link) -> None:
+        """Have a link ticked at its deadline and not at once, unless it was touched before."""
+        if link.number not in self._touched:
+            link.rest()
+            self.plan(link)
+
     def take_due(self, now: float) -> list[Link]:
         """Give the links to tick now. Each must be given to `plan` when it was ticked."""
         due, self._touched = self._touched, {}

@@ -94,6 +94,11 @@ class Arrivals:
         delay = int((now - self._newest_at) / DELAY_UNIT)
         return self._pack(wanted, self._newest, min(delay, NO_DELAY), credit)
 
+    @property
+    def has_older(self) -> bool:
+        """Whether more has arrived since the last ACK than the next one can tell of."""
+        return self._newest - self._reported > MAP_BITS + 1
+
     def older_frames(self, wanted: int, credit: int) -> list[bytes]:
         """Give ACK frames, oldest first, for what the next `frame` is too small to tell of."""
         older: list[bytes] = []

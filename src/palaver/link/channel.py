@@ -122,19 +122,27 @@ class Channel:
         due = self._last_sent + self._keepalive
         since = self._waiting_since
         if since is not None:
-            due = min(due, max(since, self.last_heard) + self._timing.dead_peer)
+            silent_since = max(since, self.last_heard)
+            due = min(due, silent_since + self._timing.dead_peer, self.recovery.deadline)
+            if self._credit_probe_at is not None:
+                due = min(due, self._credit_probe_at)
         if self._suspect_since is not None:
             due = min(due, self._suspect_since + self._suspicion)
-        for timer in (
-            self.arrivals.ack_at,
-            self.recovery.deadline,
-            self.outbox.overdue_at,
-            self._credit_probe_at,
-            self._path.due,
-        ):
-            if timer is not None and timer < due:
-                due = timer
-        return due
+        ack_at, overdue_at = self.arrivals.ack_at, self.outbox.overdue_at
+        if ack_at is not None and ack_at < due:
+            due = ack_at
+        due = min(due, overdue_at)
+        return due if self._path.is_idle else min(due, self._path.due)
+
+    def is_at_rest(self, now: float) -> bool:
+        """Tell whether the next tick has nothing to do before the deadline."""
+        ack_at = self.arrivals.ack_at
+        return (
+            not self.outbox.has_more
+            and (ack_at is None or ack_at > now)
+            and not (self._ping or self.recovery.probes or self.outbox.blocked)
+            and self._path.is_idle
+        )
 
     def is_dead(self, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
@@ -231,6 +239,8 @@ class Channel:
             self._take_back(lost, now)
         if ack.credit > outbox.credit:
             outbox.grant(ack.credit)
+        if acked:
+            self._note_waiting(now)
         return self._deliver(ack.wanted, heard)
 
     def _take_back(self, lost: list[SentPacket], now: float) -> None:
@@ -263,7 +273,8 @@ class Channel:
 
     def tick(self, now: float, out: list[Action]) -> None:
         """Act on the timers that are due and send all that may be sent."""
-        self._take_back(self.recovery.expire(now), now)
+        if self.recovery.deadline <= now:
+            self._take_back(self.recovery.expire(now), now)
         if self._credit_probe_at is not None and now >= self._credit_probe_at:
             self._credit_probe_at = None
             self._ping = True
@@ -274,20 +285,24 @@ class Channel:
             for frame, destination in self._path.packets(wait, now):
                 self._emit([frame], None, now, out, destination)
         self._send(now, out)
-        recovery, more = self.recovery, self.outbox.has_more
-        if not (recovery.packets or more):
+        self._note_waiting(now)
+
+    def _note_waiting(self, now: float) -> None:
+        """Take note of whether anything awaits an acknowledgement, or credit."""
+        in_flight = self.recovery.packets
+        if not in_flight and not self.outbox.has_more:
             self._waiting_since = self._credit_probe_at = None
             return
         if self._waiting_since is None:
             self._waiting_since = now
-        if recovery.packets:
+        if in_flight:
             self._credit_probe_at = None
         elif self._credit_probe_at is None:
             self._credit_probe_at = now + self._timing.probe_cap
 
     def _send(self, now: float, out: list[Action]) -> None:
         arrivals, recovery, outbox = self.arrivals, self.recovery, self.outbox
-        if arrivals.ack_at is not None:
+        if arrivals.ack_at is not None and arrivals.has_older:
             for older in arrivals.older_frames(self.inbox.wanted, self.inbox.credit):
                 self._emit([older], None, now, out)
         while outbox.has_more or recovery.probes or self._ping:
@@ -337,13 +352,18 @@ class Channel:
             recovery.probed += len(segments)
             self.counters.segments_resent += len(segments)
             room -= sum(map(len, frames))
-        recovery.limited = recovery.congestion.is_full and outbox.has_more
+        congestion = recovery.congestion
+        recovery.limited = congestion.in_flight >= congestion.window and outbox.has_more
         if recovery.limited and not recovery.probes:
             return segments
-        segments = segments + outbox.fill(frames, room)
-        if segments and recovery.congestion.is_quiet:
-            used = sum(map(len, frames))
-            segments += outbox.bundle(frames, room - used, segments[0].number)
+        fresh = outbox.fill(frames, room)
+        if not fresh:
+            return segments
+        segments = segments + fresh if segments else fresh
+        first = segments[0].number
+        if first > outbox.delivered and congestion.is_quiet:
+            room -= sum(len(segment.frame) for segment in fresh)
+            segments += outbox.bundle(frames, room, first)
         return segments
 
     def _ack(self, now: float) -> bytes:

@@ -61,6 +61,7 @@ class Endpoint(StateMachine):
         "_last_number",
         "_links",
         "_reception",
+        "_sweep_at",
         "_tombstones",
         "max_inbound",
     )
@@ -92,6 +93,7 @@ class Endpoint(StateMachine):
             answered, limits, self._draws.bytes(32), always_cookie=always_cookie
         )
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
+        self._sweep_at = _FOREVER
 
     # Getters
 
@@ -105,10 +107,7 @@ class Endpoint(StateMachine):
         """When a tick is next due; it may be a little early."""
         if self._agenda.is_pressing:
             return self._now
-        due = self._agenda.deadline
-        for other in (self._tombstones.deadline, self._reception.deadline):
-            if other is not None and other < due:
-                due = other
+        due = min(self._agenda.deadline, self._sweep_at)
         return None if due == _FOREVER else due
 
     @property
@@ -177,11 +176,14 @@ class Endpoint(StateMachine):
             self._open(link, data, number, source, now, out)
         else:
             link.datagram(data, number, source, now, out)
-        self._agenda.touch(link)
         if channel.address != address:
             self._links.move(link, address)
         if link.state is not before:
             self._follow(link, now)
+        elif link.is_at_rest(now):
+            self._agenda.let_rest(link)
+            return
+        self._agenda.touch(link)
 
     def _open(
         self, link: Link, data: bytes, number: int, source: Address, now: float, out: list[Action]
@@ -216,6 +218,7 @@ class Endpoint(StateMachine):
             if last_word is not None:
                 self._reply(last_word, source, out)
         elif self._reception.budget.take(source, now):
+            self._plan_sweep()
             self.counters.resets_sent += 1
             self._reply(CLEAR.seal(Reset(local, number).encode()), source, out)
 
@@ -247,6 +250,7 @@ class Endpoint(StateMachine):
         decision = self._reception.decide(
             hello, source, now, self._links.inbound(), self.max_inbound
         )
+        self._plan_sweep()
         if decision.reply is not None:
             if decision.reply[0] == COOKIE:
                 self.counters.cookies_sent += 1
@@ -311,9 +315,11 @@ class Endpoint(StateMachine):
                 out.append(Undelivered(number, event.ref, self._tombstones.reason(number)))
             return
         link.check(event)
+        before = link.state
         link.command(event, now, out)
         self._agenda.touch(link)
-        self._follow(link, now)
+        if link.state is not before:
+            self._follow(link, now)
 
     # Time
 
@@ -325,8 +331,14 @@ class Endpoint(StateMachine):
                 self._follow(link, now)
             self._agenda.plan(link)
         self._agenda.tidy()
-        self._tombstones.expire(now)
-        self._reception.expire(now)
+        if self._sweep_at <= now:
+            self._tombstones.expire(now)
+            self._reception.expire(now)
+            self._plan_sweep()
+
+    def _plan_sweep(self) -> None:
+        """See when something remembered about strangers or ended links is to be forgotten."""
+        self._sweep_at = min(self._tombstones.deadline, self._reception.deadline)
 
     # Tables
 
@@ -372,6 +384,7 @@ class Endpoint(StateMachine):
             and (link.was_announced or link.farewell.last_word is not None)
         ):
             self._tombstones.bury(link, now)
+            self._plan_sweep()
 
     def _reply(self, data: bytes, destination: Address, out: list[Action]) -> None:
         self.counters.datagrams_out += 1

@@ -51,6 +51,7 @@ class Link(StateMachine):
 
     __slots__ = (
         "_dirty",
+        "_numbers_end",
         "callee",
         "caller",
         "channel",
@@ -90,6 +91,9 @@ class Link(StateMachine):
         self.scheduled = _FOREVER
         self.context = context
         self._dirty = True
+        # From here on numbers are running out.
+        last = context.limits.last_number
+        self._numbers_end = last - min(last // 4, 2 * _LAST_NUMBERS)
         # The timer of the state: STATE_TIMER says what it means.
         self.until: float | None = None
 
@@ -126,6 +130,14 @@ class Link(StateMachine):
     def is_conversing(self) -> bool:
         """Whether the program has been told that the link is open, and not that it has ended."""
         return self.state in CONVERSING
+
+    def is_at_rest(self, now: float) -> bool:
+        """Tell whether a tick has nothing to do before the deadline."""
+        return self.state is State.OPEN and self.channel.is_at_rest(now)
+
+    def rest(self) -> None:
+        """Go without the tick that would end this batch."""
+        self._dirty = False
 
     # Inputs
 
@@ -208,13 +220,18 @@ class Link(StateMachine):
         outbox = channel.outbox
         if outbox.blocked and outbox.take_writable() and self.state is State.OPEN:
             out.append(Writable(self.number))
+        if channel.number > self._numbers_end or outbox.next_number > self._numbers_end:
+            self._run_out(now, out)
+
+    def _run_out(self, now: float, out: list[Action]) -> None:
+        """Close while there are numbers left to close with."""
         last = self.context.limits.last_number
-        left = last - max(channel.number, outbox.next_number)
+        channel = self.channel
         # The last numbers are kept for delivering what is queued and for the BYE; the very last
         # for what one tick can send.
-        if left < min(last // 8, _LAST_NUMBERS):
+        if last - max(channel.number, channel.outbox.next_number) < min(last // 8, _LAST_NUMBERS):
             self.step(Input.VIOLATION, Reason.EXHAUSTED, now, out)
-        elif left < min(last // 4, 2 * _LAST_NUMBERS) and self.state is State.OPEN:
+        elif self.state is State.OPEN:
             self.step(Input.EXHAUSTED, Leave(self.number, Reason.EXHAUSTED), now, out)
             channel.tick(now, out)
 

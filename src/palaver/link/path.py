@@ -86,9 +86,11 @@ class PathWatch:
         return self._candidate is None and self._asked is None
 
     @property
-    def due(self) -> float | None:
-        """When `packets` is next due."""
-        return None if self._candidate is None else self._candidate.due
+    def due(self) -> float:
+        """When `packets` is next due; a time in the past means at once, infinity never."""
+        if self._asked is not None:
+            return float("-inf")
+        return float("inf") if self._candidate is None else self._candidate.due
 
     def see(self, number: int, source: Address, size: int, now: float, *, here: bool) -> None:
         """Take note of a packet newer than all before; `here` if it came from where it should."""

@@ -77,10 +77,9 @@ class Reception:
         return Decision(answer=True, proved=proved, evict=evict)
 
     @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due."""
-        due = [one for one in (self.waiting.deadline, self.budget.deadline) if one is not None]
-        return min(due, default=None)
+    def deadline(self) -> float:
+        """When `expire` is next due; infinity for never."""
+        return min(self.waiting.deadline, self.budget.deadline)
 
     def expire(self, now: float) -> None:
         """Forget what is out of date."""

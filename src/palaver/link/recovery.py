@@ -12,6 +12,7 @@ from .rtt import RttEstimator
 
 PACKET_THRESHOLD = 3
 PROBES = 2
+_NEVER = float("inf")
 
 
 class SentPacket:
@@ -69,10 +70,10 @@ class Recovery:
         self._loss_at: float | None = None
 
     @property
-    def deadline(self) -> float | None:
-        """When `expire` is next due."""
+    def deadline(self) -> float:
+        """When `expire` is next due; infinity for never."""
         if not self.packets:
-            return None
+            return _NEVER
         if self._loss_at is not None:
             return self._loss_at
         return self._last_sent_at + self.rtt.probe_timeout(self.backoff)
@@ -113,8 +114,7 @@ class Recovery:
         lost = []
         if self._loss_at is not None and now >= self._loss_at:
             lost = self._take_lost(now)
-        due = self.deadline
-        if due is not None and now >= due:
+        if now >= self.deadline:
             self.backoff += 1
             self.probes = PROBES
             self.probed = 0

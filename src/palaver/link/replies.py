@@ -28,11 +28,11 @@ class ReplyBudget:
         return len(self._buckets)
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When the host answered least lately is to be forgotten."""
         for _, counted in self._buckets.values():
             return counted + REFILL
-        return None
+        return float("inf")
 
     def take(self, address: Address, now: float) -> bool:
         """Spend one token of a host, if it has one."""

@@ -55,11 +55,11 @@ class Tombstones:
         return len(self._by_number)
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When the oldest expires."""
         for tombstone in self._by_number.values():
             return tombstone.expires
-        return None
+        return float("inf")
 
     def bury(self, link: Link, now: float) -> None:
         """Remember a link that has ended; the oldest makes room."""

@@ -31,11 +31,11 @@ class WaitingRoom:
         return len(self._waits)
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When the oldest is to be forgotten."""
         for wait in self._waits.values():
             return wait.since + PATIENCE
-        return None
+        return float("inf")
 
     def find(self, caller: tuple[Address, int]) -> Wait | None:
         """Give what is known of a caller."""
