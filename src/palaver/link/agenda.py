@@ -12,7 +12,7 @@ _NEVER = float("inf")
 class Agenda:
     """A lazy heap of deadlines: each link's earliest entry counts, the others are passed over.
 
-    `links` are all there are, by number; whoever removes one there need not tell the agenda.
+    `links` are all there are, by number.
     """
 
     __slots__ = ("_heap", "_links", "_touched")
@@ -34,8 +34,14 @@ class Agenda:
         return self._heap[0][0] if self._heap else _NEVER
 
     def touch(self, link: Link) -> None:
-        """Have a link ticked at once."""
-        self._touched[link.number] = link
+        """Have a link ticked at once, if it is still there."""
+        if self._links.get(link.number) is link:
+            self._touched[link.number] = link
+
+    def follow(self, link: Link) -> None:
+        """Take note that a link may be gone."""
+        if self._links.get(link.number) is not link:
+            self._touched.pop(link.number, None)
 
     def let_rest(self, link: Link) -> None:
         """Have a link ticked at its deadline and not at once, unless it was touched before."""
@@ -88,7 +94,7 @@ class Agenda:
         """Give an independent twin for the twins of the links."""
         twin = Agenda(links)
         twin._heap = self._heap.copy()
-        twin._touched = {number: links[number] for number in self._touched if number in links}
+        twin._touched = {number: links[number] for number in self._touched}
         return twin
 
     def key(self) -> tuple[int, ...]:

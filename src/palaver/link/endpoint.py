@@ -171,13 +171,15 @@ class Endpoint(StateMachine):
             self._answer_unknown(data, local, number, source, now, out)
             return
         channel = link.channel
-        before, address = link.state, channel.address
+        before, address, unheard = link.state, channel.address, link.is_unheard
         if before is State.WELCOMED:
             self._open(link, data, number, source, now, out)
         else:
             link.datagram(data, number, source, now, out)
         if channel.address != address:
             self._links.move(link, address)
+        if unheard and not link.is_unheard:
+            self._links.note_heard(link)
         if link.state is not before:
             self._follow(link, now)
         elif link.is_at_rest(now):
@@ -190,10 +192,12 @@ class Endpoint(StateMachine):
     ) -> None:
         """Give a half-open link what may be its first packet."""
         half_open = link.number
-        for call in self._links.calls_to(link.channel.address, link.role):
-            if call.local > link.channel.remote:
+        channel = link.channel
+        for call in self._links.calls_to(channel.address, link.role):
+            if call.state is State.CALLING and call.local > channel.remote:
                 # Our call and the peer's have crossed, and this link is to serve both.
                 link.crossed = call
+        channel.inbox.paused = link.crossed is not None and link.crossed.channel.inbox.paused
         has_room = self._links.inbound_count < self.max_inbound
         link.datagram(data, number, source, now, out, has_room=has_room)
         if link.crossed is not None and link.number != half_open:
@@ -240,7 +244,7 @@ class Endpoint(StateMachine):
 
     def _meet(self, hello: Hello, source: Address, now: float, out: list[Action]) -> None:
         """Answer the first HELLO of a caller."""
-        # If our calls have crossed, the lower one is to be answered.
+        # If our calls have crossed, the lower one is to be answered. Ours may have been already.
         answers_us = any(
             call.local < hello.link for call in self._links.calls_to(source, hello.role)
         )
@@ -276,6 +280,7 @@ class Endpoint(StateMachine):
         link = self._new_link(self._new_id(), hello.role, source)
         link.answer(hello, now)
         self._links.add(link)
+        self._agenda.touch(link)
         self._reception.half_open.add(link.number, source, proved=decision.proved)
         link.packet(hello, now, out)
 
@@ -296,6 +301,7 @@ class Endpoint(StateMachine):
         link = self._new_link(hello.link, dial.role, dial.address)
         link.call(hello, dial.ref, dial.timeout, now)
         self._links.add(link)
+        self._agenda.touch(link)
         out.append(Dialing(link.number, dial.ref, dial.address))
 
     def _take_hint(self, hint: Unreachable) -> None:
@@ -345,9 +351,7 @@ class Endpoint(StateMachine):
     def _new_link(self, local: int, role: str, address: Address) -> Link:
         self._last_number += 1
         number = self._last_number
-        link = Link(number, local, role, address, self._context, self._draws.bytes(16))
-        self._agenda.touch(link)
-        return link
+        return Link(number, local, role, address, self._context, self._draws.bytes(16))
 
     def _new_id(self) -> int:
         while True:
@@ -378,6 +382,7 @@ class Endpoint(StateMachine):
         self._reception.half_open.discard(link.number)
         known = self._links.by_number.get(link.number) is link
         self._links.follow(link)
+        self._agenda.follow(link)
         if (
             known
             and link.state is State.CLOSED

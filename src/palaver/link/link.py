@@ -58,6 +58,7 @@ class Link(StateMachine):
         "context",
         "crossed",
         "farewell",
+        "is_unheard",
         "local",
         "number",
         "ref",
@@ -85,6 +86,8 @@ class Link(StateMachine):
         self.farewell = Farewell()
         # The caller's number for its wish; None at the callee.
         self.ref: int | None = None
+        # Whether no DATA has come on it yet.
+        self.is_unheard = True
         # Whether the program knows of the link.
         self.was_announced = False
         # For the endpoint: the time of the link's live entry in its heap.
@@ -179,6 +182,7 @@ class Link(StateMachine):
             return
         heard = channel.receive(data, number, source, now)
         if heard is not None:
+            self.is_unheard = False
             crowded = self.state is State.WELCOMED and not has_room
             self.step(Input.CROWDED if crowded else Input.DATA, heard, now, out)
 

@@ -97,7 +97,6 @@ def take_over(link: Link, call: Link, out: list[Action]) -> None:
     """Become the link of a call that has crossed the peer's: its number, its messages."""
     link.number, link.ref = call.number, call.ref
     link.farewell = call.farewell
-    link.channel.inbox.paused = call.channel.inbox.paused
     tell_too_large(link, link.channel.outbox.take_over(call.channel.outbox), out)
 
 

@@ -20,7 +20,7 @@ class LinkTable:
         self.by_number: dict[int, Link] = {}
         self._by_local: dict[int, Link] = {}
         self._by_remote: dict[tuple[Address, int], Link] = {}
-        # Links that call, by the address that they call.
+        # Links that call and have not heard DATA yet, by the address that they call.
         self._calls: dict[Address, dict[int, Link]] = {}
         # Links that were called, told the program so, and are not over.
         self._inbound: dict[int, Link] = {}
@@ -47,7 +47,7 @@ class LinkTable:
         return self._by_remote.get((address, remote))
 
     def calls_to(self, address: Address, role: str) -> list[Link]:
-        """Give the links that call `address` for a role and were not answered yet."""
+        """Give the links that call `address` for a role and have not heard DATA from there yet."""
         return [link for link in self._calls.get(address, {}).values() if link.role == role]
 
     def note_unreachable(self, address: Address) -> None:
@@ -68,18 +68,21 @@ class LinkTable:
     def follow(self, link: Link) -> None:
         """Take note that a link was opened, has ended for the program, or is gone."""
         number, address, remote = link.number, link.channel.address, link.channel.remote
-        if link.state is not State.CALLING:
-            self._forget_call(link)
         if link.is_conversing:
             self._by_remote[address, remote] = link
             if link.ref is None:
                 self._inbound[number] = link
             return
         self._inbound.pop(number, None)
+        self._forget_call(link)
         if link.state is State.CLOSED:
             self.by_number.pop(number, None)
             self._by_local.pop(link.local, None)
             self._by_remote.pop((address, remote), None)
+
+    def note_heard(self, link: Link) -> None:
+        """Take note that DATA has come on a link for the first time."""
+        self._forget_call(link)
 
     def move(self, link: Link, before: Address) -> None:
         """Take note that a link's peer has moved."""
