@@ -119,8 +119,10 @@ class Limits:
                 raise UsageError(f"Limits.{field.name} must be at least 1")
         if not MIN_MTU <= self.mtu <= MAX_MTU:
             raise UsageError(f"Limits.mtu must be from {MIN_MTU} to {MAX_MTU}, not {self.mtu}")
-        if self.window < MIN_CREDIT:
-            raise UsageError(f"Limits.window must be at least {MIN_CREDIT}, not {self.window}")
+        if not MIN_CREDIT <= self.window <= MAX_NUMBER:
+            raise UsageError(
+                f"Limits.window must be from {MIN_CREDIT} to {MAX_NUMBER}, not {self.window}"
+            )
         if self.last_number > MAX_NUMBER:
             raise UsageError(f"Limits.last_number must be at most {MAX_NUMBER}")
 

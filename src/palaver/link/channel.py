@@ -108,6 +108,10 @@ class Channel:
         """Make the next tick send a packet even if there is nothing to say."""
         self._ping = True
 
+    def stay(self) -> None:
+        """Don't follow the peer any more."""
+        self._path.forget()
+
     def challenge(self, now: float) -> None:
         """Ask the peer for a sign of life; without one the link is soon dead."""
         self._ping = True
@@ -211,7 +215,7 @@ class Channel:
 
     def _watch_path(self, number: int, source: Address, size: int, now: float) -> None:
         if number > self.arrivals.highest:
-            self._path.see(number, source, size, now, here=source == self.address)
+            self._path.see(source, size, now, here=source == self.address)
         else:
             self._path.credit(source, size)
 

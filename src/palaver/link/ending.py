@@ -59,6 +59,7 @@ def rest(link: Link, _: None, now: float, __: list[Action]) -> None:
 
 def tell_closed(link: Link, _: None, __: float, out: list[Action]) -> None:
     """Tell that the link has ended."""
+    link.channel.stay()
     farewell = link.farewell
     closed = Closed(link.number, link.ref, farewell.reason, farewell.by, farewell.text)
     out.append(closed)

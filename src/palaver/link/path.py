@@ -10,15 +10,17 @@ from palaver.wire.frames import PATH_FRAME_SIZE, PATH_TOKEN_SIZE, PathChallenge,
 from .outbox import PACKET_OVERHEAD
 
 CHALLENGES = 3
+PATIENCE = 3.072  # seconds at least: three probe timeouts of a path that was never measured
+ANSWERS = 4  # challenges that are remembered until they are answered
 CHALLENGE_SIZE = PACKET_OVERHEAD + PATH_FRAME_SIZE
 
 
 class Candidate:
     """An address that the newest packet came from, until it has proved itself or has not."""
 
-    __slots__ = ("_received", "_sent", "_token", "address", "attempts", "due", "sent_at")
+    __slots__ = ("_received", "_sent", "_since", "_token", "address", "attempts", "due", "sent_at")
 
-    def __init__(self, address: Address, secret: bytes, number: int, now: float) -> None:
+    def __init__(self, address: Address, secret: bytes, now: float) -> None:
         self.address = address
         # When the next challenge is due, or, after the last one, the end of patience.
         self.due = now
@@ -27,7 +29,9 @@ class Candidate:
         # Bytes that came from there and went there: never more than came.
         self._received = 0
         self._sent = 0
-        tag = number.to_bytes(8, "big") + repr(address).encode()
+        self._since = now
+        # Always the same for an address, so that a late response counts too.
+        tag = repr(address).encode()
         self._token = blake2s(tag, key=secret, digest_size=PATH_TOKEN_SIZE).digest()
 
     @property
@@ -39,13 +43,24 @@ class Candidate:
         """Count bytes that came from there."""
         self._received += size
 
-    def challenge(self, wait: float, now: float) -> bytes | None:
-        """Give the frame of the next challenge, if it may be sent; `wait` until the one after."""
-        self.due = now + wait
-        self.attempts += 1
+    def spend(self) -> bool:
+        """Count a packet that is to go there; False if too little has come from there."""
         if self._sent + CHALLENGE_SIZE > self._received:
-            return None
+            return False
         self._sent += CHALLENGE_SIZE
+        return True
+
+    def challenge(self, wait: float, now: float) -> bytes | None:
+        """Give the frame of the next challenge, if it may be sent.
+
+        After the first comes a wait of `wait` seconds, then of twice, then of four times as long.
+        """
+        self.due = now + wait * (1 << self.attempts)
+        self.attempts += 1
+        if self.has_failed:
+            self.due = max(self.due, self._since + PATIENCE)
+        if not self.spend():
+            return None
         self.sent_at = now
         return PathChallenge(self._token).encode()
 
@@ -62,6 +77,7 @@ class Candidate:
         return (
             self.address,
             self.due - now,
+            self._since - now,
             self.attempts,
             self.sent_at - now,
             self._received - self._sent,
@@ -77,27 +93,27 @@ class PathWatch:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._candidate: Candidate | None = None
-        # A challenge of the peer's, to be answered: its token, and where it came from.
-        self._asked: tuple[bytes, Address] | None = None
+        # Challenges of the peer's, to be answered: token, and where it came from.
+        self._asked: tuple[tuple[bytes, Address], ...] = ()
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to watch and nothing to answer."""
-        return self._candidate is None and self._asked is None
+        return self._candidate is None and not self._asked
 
     @property
     def due(self) -> float:
         """When `packets` is next due; a time in the past means at once, infinity never."""
-        if self._asked is not None:
+        if self._asked:
             return float("-inf")
         return float("inf") if self._candidate is None else self._candidate.due
 
-    def see(self, number: int, source: Address, size: int, now: float, *, here: bool) -> None:
+    def see(self, source: Address, size: int, now: float, *, here: bool) -> None:
         """Take note of a packet newer than all before; `here` if it came from where it should."""
         if here:
             self._candidate = None
         elif self._candidate is None or self._candidate.address != source:
-            self._candidate = Candidate(source, self._secret, number, now)
+            self._candidate = Candidate(source, self._secret, now)
         self.credit(source, size)
 
     def credit(self, source: Address, size: int) -> None:
@@ -107,7 +123,11 @@ class PathWatch:
 
     def ask(self, token: bytes, source: Address) -> None:
         """Take note of a challenge of the peer's."""
-        self._asked = (token, source)
+        self._asked = (*self._asked, (token, source))[-ANSWERS:]
+
+    def forget(self) -> None:
+        """Ask nobody any more: the link stays where it is."""
+        self._candidate = None
 
     def settle(self, token: bytes, source: Address) -> Candidate | None:
         """Give the candidate that a response proves, if it does."""
@@ -120,14 +140,14 @@ class PathWatch:
     def packets(self, wait: float, now: float) -> list[tuple[bytes, Address]]:
         """Give the frames to send now, each in a packet of its own, and where to.
 
-        Between challenges there are `wait` seconds: the probe timeout.
+        `wait` is the probe timeout in seconds.
         """
         packets = []
-        if self._asked is not None:
-            token, source = self._asked
-            self._asked = None
-            packets.append((PathResponse(token).encode(), source))
         candidate = self._candidate
+        for token, source in self._asked:
+            if candidate is None or candidate.address != source or candidate.spend():
+                packets.append((PathResponse(token).encode(), source))
+        self._asked = ()
         if candidate is not None and now >= candidate.due:
             if candidate.has_failed:
                 self._candidate = None

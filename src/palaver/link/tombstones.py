@@ -95,7 +95,9 @@ class Tombstones:
     def _remove(self, tombstone: Tombstone) -> None:
         del self._by_number[tombstone.number]
         del self._by_local[tombstone.local]
-        self._by_peer.pop((tombstone.address, tombstone.peer), None)
+        peer = (tombstone.address, tombstone.peer)
+        if self._by_peer.get(peer) is tombstone:
+            del self._by_peer[peer]
 
     def clone(self) -> Tombstones:
         """Give an independent twin."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from palaver.entropy import Entropy
 from palaver.link.endpoint import Endpoint
-from palaver.link.events import Abort, Closed, Dial, Dialing, Opened, Received, Send
+from palaver.link.events import Abort, Closed, Dial, Dialing, Finished, Opened, Received, Send
 from palaver.machine import Action, Address, Event, Notice, StateMachine, UsageError, copy_slots
 from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from palaver.values import value
@@ -65,7 +65,7 @@ class Duo(StateMachine):
     `Undelivered`, `Writable`, `Finished` and `Closed`.
     """
 
-    __slots__ = ("_endpoint", "_introduced", "_met", "name")
+    __slots__ = ("_endpoint", "_given_up", "_introduced", "_met", "name")
 
     def __init__(
         self,
@@ -96,6 +96,8 @@ class Duo(StateMachine):
         # Links that were opened, and of those the ones whose peer has introduced itself.
         self._met: dict[int, Opened] = {}
         self._introduced: set[int] = set()
+        # Links that were given up while the notices of one event are looked at.
+        self._given_up: set[int] = set()
 
     # Getters
 
@@ -126,6 +128,7 @@ class Duo(StateMachine):
             event = Dial(event.address, ROLE, event.ref, event.timeout)
         elif isinstance(event, Send | Dial):
             raise UsageError(f"use Say and Call, not {type(event).__name__}")
+        self._given_up.clear()
         self._pass_on(event, now, out)
 
     def _pass_on(self, event: Event, now: float, out: list[Action]) -> None:
@@ -140,8 +143,13 @@ class Duo(StateMachine):
 
     def _translate(self, notice: Notice, now: float, out: list[Action]) -> None:
         if type(notice) is Received:
-            if notice.link in self._met:
+            if notice.link not in self._given_up:
                 self._hear(notice, now, out)
+        elif getattr(notice, "link", None) in self._given_up:
+            # Its end was told already.
+            pass
+        elif isinstance(notice, Finished) and notice.link not in self._introduced:
+            self._give_up(notice.link, Reason.PROTOCOL_ERROR, now, out)
         elif isinstance(notice, Dialing):
             out.append(notice)
             self._introduce(notice.link, now, out)
@@ -180,6 +188,7 @@ class Duo(StateMachine):
 
     def _give_up(self, link: int, reason: Reason, now: float, out: list[Action]) -> None:
         self._pass_on(Abort(link, reason), now, out)
+        self._given_up.add(link)
 
     # Exploration
 
@@ -189,6 +198,7 @@ class Duo(StateMachine):
         twin._endpoint = self._endpoint.clone()
         twin._met = self._met.copy()
         twin._introduced = self._introduced.copy()
+        twin._given_up = self._given_up.copy()
         return twin
 
     def state_key(self, now: float) -> tuple[object, ...]:
