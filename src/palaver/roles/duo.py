@@ -142,12 +142,12 @@ class Duo(StateMachine):
         self._pass_on(Send(link, Introduce(self.name).encode(), None), now, out)
 
     def _translate(self, notice: Notice, now: float, out: list[Action]) -> None:
+        link = getattr(notice, "link", None)
+        if link in self._given_up and not (isinstance(notice, Closed) and link in self._met):
+            # Only its end is still to be told, if that has not been done.
+            return
         if type(notice) is Received:
-            if notice.link not in self._given_up:
-                self._hear(notice, now, out)
-        elif getattr(notice, "link", None) in self._given_up:
-            # Its end was told already.
-            pass
+            self._hear(notice, now, out)
         elif isinstance(notice, Finished) and notice.link not in self._introduced:
             self._give_up(notice.link, Reason.PROTOCOL_ERROR, now, out)
         elif isinstance(notice, Dialing):
