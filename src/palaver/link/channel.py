@@ -182,6 +182,7 @@ class Channel:
             self.arrivals.record(number, now, eliciting=False)
             heard.violation = Reason.PROTOCOL_ERROR
             return heard
+        self.inbox.begin()
         eliciting = self._take_frames(frames, heard, source, now)
         self.arrivals.record(number, now, eliciting=eliciting)
         if eliciting and self.inbox.has_gap:

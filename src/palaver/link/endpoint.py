@@ -44,6 +44,7 @@ from .table import LinkTable
 from .tombstones import Tombstones
 
 _FOREVER = float("inf")
+_TOP_BIT = 1 << 63
 
 
 class Endpoint(StateMachine):
@@ -198,7 +199,8 @@ class Endpoint(StateMachine):
                 # Our call and the peer's have crossed, and this link is to serve both.
                 link.crossed = call
         channel.inbox.paused = link.crossed is not None and link.crossed.channel.inbox.paused
-        has_room = self._links.inbound_count < self.max_inbound
+        # The link of a call of ours takes nobody's place.
+        has_room = link.crossed is not None or self._links.inbound_count < self.max_inbound
         link.datagram(data, number, source, now, out, has_room=has_room)
         if link.crossed is not None and link.number != half_open:
             self._reception.half_open.discard(half_open)
@@ -245,15 +247,13 @@ class Endpoint(StateMachine):
     def _meet(self, hello: Hello, source: Address, now: float, out: list[Action]) -> None:
         """Answer the first HELLO of a caller."""
         # If our calls have crossed, the lower one is to be answered. Ours may have been already.
-        answers_us = any(
-            call.local < hello.link for call in self._links.calls_to(source, hello.role)
-        )
+        calls = self._links.calls_to(source, hello.role)
+        answers_us = any(call.local < hello.link for call in calls)
         if answers_us or self._tombstones.has_peer(source, hello.link):
             self.counters.ignored += 1
             return
-        decision = self._reception.decide(
-            hello, source, now, self._links.inbound(), self.max_inbound
-        )
+        places = self.max_inbound if not calls else _FOREVER
+        decision = self._reception.decide(hello, source, now, self._links.inbound(), places)
         self._plan_sweep()
         if decision.reply is not None:
             if decision.reply[0] == COOKIE:
@@ -363,17 +363,15 @@ class Endpoint(StateMachine):
     def _calling_id(self, dial: Dial) -> int:
         """Give the id for a call: above that of a caller there whom we have answered already."""
         half_open = map(self._links.by_number.get, self._reception.half_open.links())
-        answered = [
-            link.channel.remote
+        is_answer = any(
+            link is not None and link.channel.address == dial.address and link.role == dial.role
             for link in half_open
-            if link is not None and link.channel.address == dial.address
-        ]
-        local = self._new_id()
-        for _ in range(64):
-            if local > max(answered, default=0):
-                break
+        )
+        while True:
             local = self._new_id()
-        return local
+            local = local | _TOP_BIT if is_answer else local & ~_TOP_BIT
+            if local and self._links.by_local(local) is None:
+                return local
 
     def _follow(self, link: Link, now: float) -> None:
         """Bring the tables in line with the state of a link."""

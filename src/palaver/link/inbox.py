@@ -20,6 +20,7 @@ class Inbox:
         "_partial",
         "_partial_charge",
         "_partial_size",
+        "_starts",
         "_waiting",
         "consumed",
         "paused",
@@ -41,6 +42,8 @@ class Inbox:
         self._partial: list[bytes] = []
         self._partial_size = 0
         self._partial_charge = 0
+        # The first segments of the messages that were handed over together.
+        self._starts: list[int] = []
         # Messages that wait while the program pauses: body, charge, the segment after the last.
         self._waiting: deque[tuple[bytes, int, int]] = deque()
 
@@ -58,6 +61,14 @@ class Inbox:
     def is_holding(self) -> bool:
         """Whether complete messages wait for the program."""
         return bool(self._waiting)
+
+    def begin(self) -> None:
+        """Take note that what is handed over from here on is handed over together."""
+        self._starts.clear()
+
+    def take_back(self, index: int) -> None:
+        """Take note that of those messages this one and those after it were refused."""
+        self.wanted = self._starts[index]
 
     def has(self, number: int) -> bool:
         """Tell whether segment `number` has been received before."""
@@ -107,6 +118,7 @@ class Inbox:
         return True
 
     def _hand_over(self, charge: int, wanted: int) -> None:
+        self._starts.append(self.wanted)
         self._charged -= charge
         self.consumed += charge
         self.wanted = wanted
@@ -118,6 +130,7 @@ class Inbox:
     def resume(self) -> list[bytes]:
         """Stop holding back; give the messages that waited."""
         self.paused = False
+        self.begin()
         messages = []
         while self._waiting:
             body, charge, wanted = self._waiting.popleft()
@@ -130,6 +143,7 @@ class Inbox:
         twin = copy_slots(self)
         twin._early = self._early.copy()
         twin._partial = self._partial.copy()
+        twin._starts = self._starts.copy()
         twin._waiting = self._waiting.copy()
         return twin
 

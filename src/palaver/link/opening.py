@@ -111,6 +111,8 @@ def tell_too_large(link: Link, messages: list[Pending], out: list[Action]) -> No
 def turn_away(link: Link, _: Heard, now: float, out: list[Action]) -> None:
     """Tell the caller that the last free place has gone."""
     link.until = None
+    # Nothing of what the packet brought was handed over.
+    link.channel.inbox.wanted = 0
     link.farewell.settle(Reason.BUSY, Side.LOCAL)
     link.farewell.last_word = link.channel.farewell(Reason.BUSY, "", now, out)
 

@@ -160,6 +160,7 @@ class Outbox:
         """Take the queue of an outbox that was never opened; give what is too large."""
         for message in other.undelivered:
             self._put(message)
+        self._watched = other._watched
         self.blocked = other.blocked
         return self._refuse_too_large()
 

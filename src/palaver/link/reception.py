@@ -50,7 +50,7 @@ class Reception:
         self.waiting = WaitingRoom()
 
     def decide(
-        self, hello: Hello, source: Address, now: float, inbound: Iterable[Link], places: int
+        self, hello: Hello, source: Address, now: float, inbound: Iterable[Link], places: float
     ) -> Decision:
         """Decide about the HELLO of a caller that has no link yet.
 

@@ -67,6 +67,8 @@ class LinkTable:
 
     def follow(self, link: Link) -> None:
         """Take note that a link was opened, has ended for the program, or is gone."""
+        if link.state is State.CALLING:
+            return
         number, address, remote = link.number, link.channel.address, link.channel.remote
         if link.is_conversing:
             self._by_remote[address, remote] = link

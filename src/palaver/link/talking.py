@@ -69,31 +69,44 @@ def receive(link: Link, heard: Heard, now: float, out: list[Action]) -> None:
 def hand_over(link: Link, messages: list[bytes], now: float, out: list[Action]) -> None:
     """Give messages to the program, or to the link if they are its own."""
     farewell = link.farewell
-    for message in messages:
+    for index, message in enumerate(messages):
         if message[0] >= FIRST_ROLE_KIND and not farewell.fin_heard:
             link.channel.counters.messages_in += 1
             out.append(Received(link.number, message))
             continue
-        hear_link_message(link, message, now, out)
+        hear_link_message(link, message, index, now, out)
         if link.state is State.CLOSED:
             return
 
 
-def hear_link_message(link: Link, message: bytes, now: float, out: list[Action]) -> None:
+def hear_link_message(
+    link: Link, message: bytes, index: int, now: float, out: list[Action]
+) -> None:
     """Act on a message of the link's own, or on one that should not have come."""
-    kind = message[0]
-    if link.farewell.bye_heard or (link.farewell.fin_heard and kind != BYE):
-        link.step(Input.VIOLATION, Reason.PROTOCOL_ERROR, now, out)
-    elif kind == FIN and len(message) == 1:
+    fault = find_fault(link, message)
+    if fault is not None:
+        link.channel.inbox.take_back(index)
+        link.step(Input.VIOLATION, fault, now, out)
+    elif message[0] == FIN:
         link.step(Input.FIN, None, now, out)
-    elif kind == BYE:
-        try:
-            link.step(Input.BYE, decode_bye(message), now, out)
-        except DecodeError:
-            link.step(Input.VIOLATION, Reason.PROTOCOL_ERROR, now, out)
     else:
-        reason = Reason.PROTOCOL_ERROR if kind == FIN else Reason.UNSUPPORTED
-        link.step(Input.VIOLATION, reason, now, out)
+        link.step(Input.BYE, decode_bye(message), now, out)
+
+
+def find_fault(link: Link, message: bytes) -> Reason | None:
+    """Give the rule that a message breaks which is not the role's, if it breaks one."""
+    farewell, kind = link.farewell, message[0]
+    if farewell.bye_heard or (farewell.fin_heard and kind != BYE):
+        return Reason.PROTOCOL_ERROR
+    if kind == FIN:
+        return None if len(message) == 1 else Reason.PROTOCOL_ERROR
+    if kind != BYE:
+        return Reason.UNSUPPORTED
+    try:
+        decode_bye(message)
+    except DecodeError:
+        return Reason.PROTOCOL_ERROR
+    return None
 
 
 def note_fin(link: Link, _: None, __: float, out: list[Action]) -> None:

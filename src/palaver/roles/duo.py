@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from palaver.entropy import Entropy
 from palaver.link.endpoint import Endpoint
-from palaver.link.events import Abort, Closed, Dial, Dialing, Finished, Opened, Received, Send
+from palaver.link.events import Abort, Closed, Dial, Dialing, Finished, Opened, Received, Send, Side
 from palaver.machine import Action, Address, Event, Notice, StateMachine, UsageError, copy_slots
 from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from palaver.values import value
@@ -96,8 +96,8 @@ class Duo(StateMachine):
         # Links that were opened, and of those the ones whose peer has introduced itself.
         self._met: dict[int, Opened] = {}
         self._introduced: set[int] = set()
-        # Links that were given up while the notices of one event are looked at.
-        self._given_up: set[int] = set()
+        # Links that were given up while the notices of one event are looked at, and why.
+        self._given_up: dict[int, Reason] = {}
 
     # Getters
 
@@ -143,9 +143,11 @@ class Duo(StateMachine):
 
     def _translate(self, notice: Notice, now: float, out: list[Action]) -> None:
         link = getattr(notice, "link", None)
-        if link in self._given_up and not (isinstance(notice, Closed) and link in self._met):
+        if link in self._given_up:
             # Only its end is still to be told, if that has not been done.
-            return
+            if not (isinstance(notice, Closed) and link in self._met):
+                return
+            notice = Closed(link, notice.ref, self._given_up[link], Side.LOCAL)
         if type(notice) is Received:
             self._hear(notice, now, out)
         elif isinstance(notice, Finished) and notice.link not in self._introduced:
@@ -188,7 +190,7 @@ class Duo(StateMachine):
 
     def _give_up(self, link: int, reason: Reason, now: float, out: list[Action]) -> None:
         self._pass_on(Abort(link, reason), now, out)
-        self._given_up.add(link)
+        self._given_up[link] = reason
 
     # Exploration
 
