@@ -18,6 +18,7 @@ _MASK = (1 << REPLAY_WINDOW) - 1
 _MAP_MASK = (1 << 64) - 1
 _ACK_BODY = ACK_SIZE - FRAME_HEADER_SIZE
 ACK_EVERY = 2
+REPEATS = 3
 
 
 class Arrivals:
@@ -28,6 +29,7 @@ class Arrivals:
         "_highest",
         "_newest",
         "_newest_at",
+        "_repeats",
         "_reported",
         "_seen",
         "_unacked",
@@ -45,6 +47,8 @@ class Arrivals:
         # The newest that an ACK has told of.
         self._reported = -1
         self._unacked = 0
+        # How many more packets should carry an ACK that is not owed, in case one was lost.
+        self._repeats = 0
         self.ack_at: float | None = None
         """When an ack is due; a time in the past means with the next tick."""
 
@@ -52,6 +56,11 @@ class Arrivals:
     def highest(self) -> int:
         """The highest packet number that has arrived, -1 at first."""
         return self._highest
+
+    @property
+    def should_repeat(self) -> bool:
+        """Whether an ACK should go along with a packet that has room for it, owed or not."""
+        return self._repeats > 0
 
     @property
     def can_ack(self) -> bool:
@@ -77,6 +86,7 @@ class Arrivals:
             self._newest = number
             self._newest_at = now
         self._unacked += 1
+        self._repeats = REPEATS
         if ahead != 1 or self._unacked >= ACK_EVERY:
             self.ack_at = now
         elif self.ack_at is None:
@@ -88,6 +98,8 @@ class Arrivals:
 
     def frame(self, wanted: int, credit: int, now: float) -> bytes:
         """Give an ACK frame for the newest arrivals; nothing is owed any more."""
+        if self.ack_at is None:
+            self._repeats -= 1
         self.ack_at = None
         self._unacked = 0
         self._reported = self._newest
@@ -129,5 +141,6 @@ class Arrivals:
             self._seen,
             self._newest_at - now if self._newest >= 0 else None,
             self._unacked,
+            self._repeats,
             None if self.ack_at is None else self.ack_at - now,
         )

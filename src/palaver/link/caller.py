@@ -13,7 +13,15 @@ from .handshake import with_cookie
 class Caller:
     """The HELLO and its schedule."""
 
-    __slots__ = ("_sent_at", "_timing", "attempts", "hello", "hello_at", "unreachable")
+    __slots__ = (
+        "_follow_at",
+        "_sent_at",
+        "_timing",
+        "attempts",
+        "hello",
+        "hello_at",
+        "unreachable",
+    )
 
     def __init__(self, hello: Hello, now: float, timing: Timing) -> None:
         self.hello = hello
@@ -22,6 +30,8 @@ class Caller:
         # Whether the network said, since the last HELLO, that nothing listens there.
         self.unreachable = False
         self._sent_at = now
+        # When the next COOKIE may be followed: a storm of them leads to no storm of HELLOs.
+        self._follow_at = now
         self._timing = timing
 
     def next_hello(self, now: float) -> bytes:
@@ -38,7 +48,8 @@ class Caller:
 
     def present(self, cookie: bytes, now: float) -> None:
         """Send HELLO again, at once, with the cookie that was asked for."""
-        if cookie != self.hello.cookie:
+        if cookie != self.hello.cookie and now >= self._follow_at:
+            self._follow_at = now + self._timing.hello_interval
             self.hello = with_cookie(self.hello, cookie)
             self.hello_at = now
 
@@ -48,4 +59,10 @@ class Caller:
 
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""
-        return (self.hello, self.hello_at - now, self.attempts, self.unreachable)
+        return (
+            self.hello,
+            self.hello_at - now,
+            max(self._follow_at - now, 0.0),
+            self.attempts,
+            self.unreachable,
+        )

@@ -329,18 +329,19 @@ class Channel:
             self._ping = False
             frames.append(PING_FRAME)
         room = self._room - sum(map(len, frames))
-        segments = self._gather(frames, room - ACK_SIZE if ack_owed else room)
-        if ack_owed and not segments and not frames:
+        with_ack = ack_owed or arrivals.should_repeat
+        segments = self._gather(frames, room - ACK_SIZE if with_ack else room)
+        if with_ack and not segments and not frames:
             segments = self._gather(frames, room)
-            if segments:
+            if segments and ack_owed:
                 # A full-sized segment leaves no room for the ack: that goes ahead, alone.
                 self._emit([self._ack(now)], None, now, out)
-                ack_owed = False
+            with_ack = not segments
         if recovery.probes and not frames:
             frames.append(PING_FRAME)
         if not frames:
             return False
-        if ack_owed:
+        if with_ack:
             if self._news == _UNTOLD:
                 self._news = self.number
             frames.insert(0, self._ack(now))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from palaver.machine import copy_slots
 
 INITIAL_PACKETS = 10
+INITIAL_BYTES = 14720
 MINIMUM_PACKETS = 2
 QUEUED_PACKETS = 3
 
@@ -20,7 +21,7 @@ class Congestion:
 
     def __init__(self, mtu: int) -> None:
         self._mtu = mtu
-        self.window = INITIAL_PACKETS * mtu
+        self.window = min(INITIAL_PACKETS * mtu, max(INITIAL_BYTES, MINIMUM_PACKETS * mtu))
         self.in_flight = 0
         self._threshold: float = float("inf")
         # Losses among packets sent before this time belong to a reduction already made.

@@ -223,7 +223,7 @@ class Endpoint(StateMachine):
             last_word = buried.take_last_word(source) if asks_for_ack(data) else None
             if last_word is not None:
                 self._reply(last_word, source, out)
-        elif self._reception.budget.take(source, now):
+        elif asks_for_ack(data) and self._reception.budget.take(source, now):
             self._plan_sweep()
             self.counters.resets_sent += 1
             self._reply(CLEAR.seal(Reset(local, number).encode()), source, out)
