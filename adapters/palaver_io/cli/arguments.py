@@ -1,0 +1,260 @@
+"""What can be typed after `palaver`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from palaver import Timing
+from palaver.sim import Faults
+from palaver_io.addresses import DEFAULT_HOST, DEFAULT_PORT
+
+from .argument_types import (
+    take_address,
+    take_chance,
+    take_count,
+    take_dead_after,
+    take_name,
+    take_seconds,
+    take_seed,
+)
+from .status import EXIT_USAGE
+
+_DESCRIPTION = """\
+Talk to one another over a bad network: every line arrives once, in order, or you are told
+that it did not.
+"""
+
+_EXAMPLES = f"""\
+examples:
+  palaver demo                      watch 400 messages survive a terrible network
+  palaver listen                    wait for a call from this computer
+  palaver listen 0.0.0.0:{DEFAULT_PORT}      ... or from any computer
+  palaver call 192.168.1.20:{DEFAULT_PORT}   call somebody
+  palaver call HOST --name Ann      ... with a name, at port {DEFAULT_PORT}
+  seq 500 | palaver call HOST       send what a program prints
+
+"palaver COMMAND --help" tells more about each.
+
+exit status:
+  0  the conversation was ended properly        3  a line was not delivered, or not sent
+  1  failure: no answer, busy, cut off, ...     2  wrong usage
+  130  Ctrl-C (the other side is told)        143  SIGTERM (likewise)
+"""
+
+_LISTEN = f"""\
+Wait for a call. Each line that you type goes to whoever spoke last; "exit" ends the
+conversation for both. Lines piped in are sent as soon as somebody calls; at their end the
+other side is told that no more will come, and receiving goes on.
+
+With --max above 1, "@name text" sends a line to that name or address, and "@@text" one that
+begins with "@".
+
+examples:
+  palaver listen                        reachable from this computer only
+  palaver listen 0.0.0.0:{DEFAULT_PORT}          reachable from everywhere, over IPv4
+  palaver listen '[::]:{DEFAULT_PORT}'           ... over IPv6, and IPv4 where the system allows
+  palaver listen -k --max 5             talk to up to five at a time, until Ctrl-C
+"""
+
+_CALL = f"""\
+Call somebody who runs "palaver listen". Each line that you type is sent; "exit" ends the
+conversation for both. Lines piped in are sent once the call is answered; at their end, when
+all have arrived, the conversation is ended.
+
+examples:
+  palaver call 192.168.1.20:{DEFAULT_PORT}
+  palaver call '[fe80::1%eth0]:{DEFAULT_PORT}' --name Ann
+  palaver call localhost --timeout 5 --wait < questions.txt > answers.txt
+"""
+
+_DEMO = """\
+Two machines talk over two real sockets of this computer, through a network that is made
+terrible on purpose: 200 messages each way, one of them as large as a message can be. A table
+shows what happened. The exit status is 0 only if every message arrived exactly once, in order.
+"""
+
+
+@dataclass(frozen=True)
+class FaultOptions:
+    """What this process does to the datagrams that it sends."""
+
+    faults: Faults
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """What `palaver listen` and `palaver call` were asked for."""
+
+    is_caller: bool
+    host: str
+    port: int
+    name: str
+    fault_options: FaultOptions
+    timing: Timing
+    json: bool
+    verbose: bool
+    keep_open: bool
+    max_conversations: int
+    timeout: float | None
+    wait: bool
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What `palaver demo` was asked for."""
+
+    fault_options: FaultOptions
+
+
+def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOptions:
+    """Take the command line apart. Raises SystemExit: 0 after --help, 2 for wrong usage."""
+    parser = _make_parser(version)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(EXIT_USAGE)
+    found = parser.parse_args(arguments)
+    faults = Faults(
+        loss=found.loss, duplicate=found.dup, reorder=found.reorder, corrupt=found.corrupt
+    )
+    fault_options = FaultOptions(faults, found.seed)
+    if found.command == "demo":
+        return DemoOptions(fault_options)
+    is_caller = found.command == "call"
+    host, port = found.address
+    if is_caller and port == 0:
+        parser.error("port 0 can't be called: type the port that `palaver listen` has shown")
+    return ChatOptions(
+        is_caller=is_caller,
+        host=host,
+        port=port,
+        name=found.name,
+        fault_options=fault_options,
+        timing=_scale_timing(found.dead_after),
+        json=found.json,
+        verbose=found.verbose,
+        keep_open=not is_caller and found.keep_open,
+        max_conversations=1 if is_caller else found.max,
+        timeout=found.timeout if is_caller else None,
+        wait=is_caller and found.wait,
+    )
+
+
+def _scale_timing(dead_after: float | None) -> Timing:
+    """Let a peer be dead after that many seconds; what leads up to it gets no later for it."""
+    usual = Timing()
+    if dead_after is None:
+        return usual
+    scale = min(1.0, dead_after / usual.dead_peer)
+    return Timing(
+        dead_peer=dead_after,
+        overdue=usual.overdue * scale,
+        keepalive=usual.keepalive * scale,
+        probe_cap=max(usual.probe_cap * scale, usual.probe_floor),
+    )
+
+
+def _make_parser(version: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog="palaver", description=_DESCRIPTION, epilog=_EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"palaver {version}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    listen = commands.add_parser("listen", help="wait for a call", description=_LISTEN)
+    listen.add_argument(
+        "address",
+        metavar="HOST:PORT",
+        nargs="?",
+        type=take_address,
+        default=(DEFAULT_HOST, DEFAULT_PORT),
+        help=f"where to listen (default: {DEFAULT_HOST}:{DEFAULT_PORT}; port 0: any free one)",
+    )
+    listen.add_argument(
+        "-k", "--keep-open", action="store_true", help="wait for the next call after each"
+    )
+    listen.add_argument(
+        "--max",
+        metavar="N",
+        type=take_count,
+        default=1,
+        help="talk to up to N at a time (default: 1)",
+    )
+    _add_chat_options(listen)
+    call = commands.add_parser("call", help="call somebody who listens", description=_CALL)
+    call.add_argument(
+        "address",
+        metavar="HOST:PORT",
+        type=take_address,
+        help=f"whom to call (default port: {DEFAULT_PORT})",
+    )
+    call.add_argument(
+        "--timeout",
+        metavar="S",
+        type=take_seconds,
+        help="give up if there is no answer within S seconds (default: keep trying)",
+    )
+    call.add_argument(
+        "--wait",
+        action="store_true",
+        help="at the end of input, go on receiving until the other side is done too",
+    )
+    _add_chat_options(call)
+    demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
+    _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
+    return parser
+
+
+def _add_chat_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--name",
+        type=take_name,
+        default="",
+        help="what the other side sees instead of your address",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print every event as a JSON object on stdout"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="also tell what was delivered")
+    parser.add_argument(
+        "--dead-after",
+        metavar="S",
+        type=take_dead_after,
+        help="end the conversation if nothing comes back for S seconds (default: 30); below 30 "
+        "the other timers shrink in proportion",
+    )
+    _add_fault_options(parser, Faults())
+
+
+def _add_fault_options(parser: argparse.ArgumentParser, usual: Faults) -> None:
+    group = parser.add_argument_group(
+        "faults", "Chances, such as 0.2 or 20%, that something happens to a datagram we send."
+    )
+    for option, default, what in (
+        ("--loss", usual.loss, "it is dropped"),
+        ("--dup", usual.duplicate, "it is sent twice"),
+        ("--reorder", usual.reorder, "it is held back, so that others overtake it"),
+        ("--corrupt", usual.corrupt, "some of its bits are flipped"),
+    ):
+        group.add_argument(
+            option,
+            metavar="P",
+            type=take_chance,
+            default=default,
+            help=f"{what} (default: {default * 100:g}%%)",
+        )
+    group.add_argument(
+        "--seed", metavar="N", type=take_seed, help="make the same decisions as another run"
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Keeps the line breaks of its texts, takes no abbreviations, and says where help is."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as argparse has them
+        options["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how to find out what is right, in two lines; exit with 2."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\nTry: {self.prog} --help\n")

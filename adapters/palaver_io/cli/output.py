@@ -1,0 +1,285 @@
+"""What people and programs are told: the same events, as text or as JSON."""
+# ruff: noqa: ARG002 - both are told the same, and each leaves out what its readers don't need
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from palaver import Closed, Reason, Side, reason_name
+
+from .escape import escape
+
+if TYPE_CHECKING:
+    from .conversations import Conversation
+    from .screen import Screen
+
+_PATIENCE = 4
+"""The unanswered HELLO after which people are told: three quarters of a second."""
+
+
+class Output(ABC):
+    """Tells what happens. `label` names a conversation in front of what it says."""
+
+    @abstractmethod
+    def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
+        """We can be called at `address`."""
+
+    @abstractmethod
+    def dialing(self, one: Conversation) -> None:
+        """We call."""
+
+    @abstractmethod
+    def still_dialing(self, one: Conversation, attempt: int, *, unreachable: bool) -> None:
+        """Attempt number `attempt` was made."""
+
+    @abstractmethod
+    def opened(self, one: Conversation, *, inbound: bool) -> None:
+        """Lines can go both ways."""
+
+    @abstractmethod
+    def message(self, one: Conversation, label: str, text: str) -> None:
+        """The other side said something."""
+
+    @abstractmethod
+    def delivered(self, one: Conversation, line: int, begin: str) -> None:
+        """The line, which begins with `begin`, has arrived."""
+
+    @abstractmethod
+    def overdue(self, one: Conversation, line: int, begin: str) -> None:
+        """The line has not arrived yet, for an uncommonly long time."""
+
+    @abstractmethod
+    def undelivered(self, one: Conversation, line: int, begin: str, reason: int) -> None:
+        """The line will not arrive any more, as far as one can know."""
+
+    @abstractmethod
+    def unsent(self, line: int, begin: str, problem: str) -> None:
+        """The line was not sent."""
+
+    @abstractmethod
+    def writable(self, one: Conversation) -> None:
+        """The send queue has room again."""
+
+    @abstractmethod
+    def finished(self, one: Conversation, label: str) -> None:
+        """The other side will send no more."""
+
+    @abstractmethod
+    def closed(self, one: Conversation, label: str, notice: Closed) -> None:
+        """The conversation is over, or was never opened."""
+
+    @abstractmethod
+    def hint(self, text: str) -> None:
+        """Something that helps people and that programs don't need."""
+
+    @abstractmethod
+    def problem(self, text: str) -> None:
+        """Something went wrong that is no event of a conversation."""
+
+
+class JsonOutput(Output):
+    """One JSON object a line on stdout; problems on stderr."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
+        """We can be called at `address`."""
+        self._write("listening", host=host, port=port, address=address)
+
+    def dialing(self, one: Conversation) -> None:
+        """We call."""
+        self._write("dialing", link=one.link, address=one.address)
+
+    def still_dialing(self, one: Conversation, attempt: int, *, unreachable: bool) -> None:
+        """Attempt number `attempt` was made."""
+        self._write("still-dialing", link=one.link, attempt=attempt, unreachable=unreachable)
+
+    def opened(self, one: Conversation, *, inbound: bool) -> None:
+        """Lines can go both ways."""
+        self._write("opened", link=one.link, address=one.address, name=one.name, inbound=inbound)
+
+    def message(self, one: Conversation, label: str, text: str) -> None:
+        """The other side said something."""
+        self._write("message", link=one.link, address=one.address, name=one.name, text=text)
+
+    def delivered(self, one: Conversation, line: int, begin: str) -> None:
+        """The line, which begins with `begin`, has arrived."""
+        self._write("delivered", link=one.link, line=line)
+
+    def overdue(self, one: Conversation, line: int, begin: str) -> None:
+        """The line has not arrived yet, for an uncommonly long time."""
+        self._write("overdue", link=one.link, line=line)
+
+    def undelivered(self, one: Conversation, line: int, begin: str, reason: int) -> None:
+        """The line will not arrive any more, as far as one can know."""
+        self._write("undelivered", link=one.link, line=line, reason=reason_name(reason))
+
+    def unsent(self, line: int, begin: str, problem: str) -> None:
+        """The line was not sent."""
+        self._write("unsent", line=line, problem=problem)
+        self.problem(f"line {line} was not sent: {problem}")
+
+    def writable(self, one: Conversation) -> None:
+        """The send queue has room again."""
+        self._write("writable", link=one.link)
+
+    def finished(self, one: Conversation, label: str) -> None:
+        """The other side will send no more."""
+        self._write("finished", link=one.link)
+
+    def closed(self, one: Conversation, label: str, notice: Closed) -> None:
+        """The conversation is over, or was never opened."""
+        self._write(
+            "closed",
+            link=one.link,
+            reason=reason_name(notice.reason),
+            by=notice.by.value,
+            text=notice.text,
+            clean=notice.clean,
+        )
+
+    def hint(self, text: str) -> None:
+        """Say nothing: programs don't need it."""
+
+    def problem(self, text: str) -> None:
+        """Something went wrong that is no event of a conversation."""
+        self._screen.note(f"palaver: {text}")
+
+    def _write(self, event: str, **data: object) -> None:
+        self._screen.out(json.dumps({"event": event, **data}))
+
+
+class PlainOutput(Output):
+    """Messages on stdout as `name: text`; everything else on stderr."""
+
+    def __init__(self, screen: Screen, *, verbose: bool, numbered: bool) -> None:
+        self._screen = screen
+        self._verbose = verbose
+        self._numbered = numbered
+        self._unreachable: bool | None = None
+
+    def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
+        """We can be called at `address`."""
+        self._note(f"Listening on {address}.")
+        for hint in hints:
+            self._note(hint)
+
+    def dialing(self, one: Conversation) -> None:
+        """We call."""
+        self._note(f"Calling {one.address} ...")
+
+    def still_dialing(self, one: Conversation, attempt: int, *, unreachable: bool) -> None:
+        """Attempt number `attempt` was made; tell people once, and again if it gets worse."""
+        if self._verbose:
+            self._note(f"Calling {one.address}, attempt {attempt} ...")
+        if attempt < _PATIENCE or self._unreachable in {True, unreachable}:
+            return
+        self._unreachable = unreachable
+        if unreachable:
+            self._note(
+                f"Nothing seems to listen at {one.address} yet. Still trying; Ctrl-C gives up."
+            )
+        else:
+            self._note(f"No answer from {one.address} yet. Still trying; Ctrl-C gives up.")
+
+    def opened(self, one: Conversation, *, inbound: bool) -> None:
+        """Lines can go both ways."""
+        if inbound:
+            self._note(f"{one.who} is here.")
+        else:
+            self._note(f"Connected to {one.who}.")
+
+    def message(self, one: Conversation, label: str, text: str) -> None:
+        """The other side said something."""
+        self._screen.out(f"{escape(label)}: {escape(text)}")
+
+    def delivered(self, one: Conversation, line: int, begin: str) -> None:
+        """The line, which begins with `begin`, has arrived."""
+        if self._verbose:
+            self._note(f"Delivered: {self._line(line, begin)}")
+
+    def overdue(self, one: Conversation, line: int, begin: str) -> None:
+        """The line has not arrived yet, for an uncommonly long time."""
+        self._note(f"Not delivered yet: {self._line(line, begin)} (still trying)")
+
+    def undelivered(self, one: Conversation, line: int, begin: str, reason: int) -> None:
+        """The line will not arrive any more, as far as one can know."""
+        why = reason_name(reason)
+        self._note(f"NOT delivered, as far as is known ({why}): {self._line(line, begin)}")
+
+    def unsent(self, line: int, begin: str, problem: str) -> None:
+        """The line was not sent."""
+        self._note(f"NOT sent: {self._line(line, begin)}: {problem}")
+
+    def writable(self, one: Conversation) -> None:
+        """The send queue has room again; people need not know."""
+
+    def finished(self, one: Conversation, label: str) -> None:
+        """The other side will send no more."""
+        self._note(f"{label} has nothing more to send.")
+
+    def closed(self, one: Conversation, label: str, notice: Closed) -> None:
+        """The conversation is over, or was never opened."""
+        said = f" ({notice.text})" if notice.text else ""
+        if one.is_open:
+            self._note(_say_ended(label, notice) + said)
+        else:
+            self._note(_say_failed(one.address, notice) + said)
+
+    def hint(self, text: str) -> None:
+        """Something that helps people and that programs don't need."""
+        self._note(text)
+
+    def problem(self, text: str) -> None:
+        """Something went wrong that is no event of a conversation."""
+        self._note(f"palaver: {text}")
+
+    def _line(self, line: int, begin: str) -> str:
+        """Name a line of ours: by its number too, if it came from a file."""
+        return f"line {line}, {begin}" if self._numbered else begin
+
+    def _note(self, text: str) -> None:
+        self._screen.note(escape(text))
+
+
+_ENDS = {
+    Reason.LEFT: "ended the conversation",
+    Reason.SHUTTING_DOWN: "shut down, which ended the conversation",
+    Reason.ABORTED: "broke the conversation off",
+}
+_LOSSES = {
+    Reason.DEAD: "{} does not answer any more: the conversation is over.",
+    Reason.RESET: "{} was restarted: the conversation is over.",
+    Reason.FLUSH_TIMEOUT: "The conversation with {} is over; not everything arrived in time.",
+}
+_FAILURES = {
+    Reason.NO_ANSWER: "No answer from {}. Is `palaver listen` running there, and is the address "
+    "right? A firewall may also drop UDP.",
+    Reason.CANCELLED: "The call was given up.",
+    Reason.BUSY: "{} is busy: it talks to somebody else. Try again later.",
+    Reason.WRONG_ROLE: "{} runs Palaver, but takes no calls of this kind.",
+    Reason.NO_COMMON_VERSION: "{} speaks another version of Palaver; update the older of the two.",
+    Reason.NO_COMMON_PROFILE: "{} asks for another kind of protection than this side has.",
+    Reason.RESET: "{} was restarted during the call. Try again.",
+}
+
+
+def _say_ended(label: str, notice: Closed) -> str:
+    """Say why a conversation that was open is over."""
+    if notice.reason in _ENDS:
+        end = _ENDS[Reason(notice.reason)]
+        return f"You {end} with {label}." if notice.by is Side.LOCAL else f"{label} {end}."
+    if notice.reason in _LOSSES:
+        return _LOSSES[Reason(notice.reason)].format(label)
+    ender = "this side" if notice.by is Side.LOCAL else "the other side"
+    return f"The conversation with {label} was ended by {ender}: {reason_name(notice.reason)}."
+
+
+def _say_failed(address: str, notice: Closed) -> str:
+    """Say why a call came to nothing, and what to do."""
+    if notice.reason in _FAILURES:
+        return _FAILURES[Reason(notice.reason)].format(address)
+    return f"The call to {address} failed: {reason_name(notice.reason)}."
