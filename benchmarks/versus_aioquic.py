@@ -12,7 +12,8 @@ to one stream of a connection; for Palaver a Send on one link.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -34,15 +35,15 @@ def server_configuration() -> QuicConfiguration:
     """Give the configuration of a server with a certificate made on the spot."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    today = datetime.datetime.now(datetime.timezone.utc)
+    today = dt.datetime.now(dt.timezone.utc)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     configuration = QuicConfiguration(is_client=False, alpn_protocols=["bench"])
@@ -55,8 +56,6 @@ class QuicPair:
 
     def __init__(self) -> None:
         """Connect them."""
-        import ssl
-
         self.now = 0.0
         configuration = QuicConfiguration(is_client=True, alpn_protocols=["bench"])
         configuration.verify_mode = ssl.CERT_NONE
@@ -130,9 +129,7 @@ def main() -> None:
             for _ in range(3)
         ]
         theirs, ours = min(a for a, _ in pairs), min(b for _, b in pairs)
-        print(
-            f"{size:>8} B {burst:>6} {theirs:>7.1f} µs {ours:>7.1f} µs {theirs / ours:>12.1f}x"
-        )
+        print(f"{size:>8} B {burst:>6} {theirs:>7.1f} µs {ours:>7.1f} µs {theirs / ours:>12.1f}x")
 
 
 if __name__ == "__main__":

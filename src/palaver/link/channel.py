@@ -367,7 +367,7 @@ class Channel:
             return segments
         segments = segments + fresh if segments else fresh
         first = segments[0].number
-        if first > outbox.delivered and congestion.is_quiet:
+        if first > outbox.delivered:
             room -= sum(len(segment.frame) for segment in fresh)
             segments += outbox.bundle(frames, room, first)
         return segments

@@ -32,11 +32,6 @@ class Congestion:
         """Whether nothing more may be sent for now."""
         return self.in_flight >= self.window
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether so little is in flight that there is room for precautions."""
-        return self.in_flight * 2 <= self.window
-
     def sent(self, size: int) -> None:
         """Count a packet that is to be acknowledged."""
         self.in_flight += size

@@ -10,7 +10,6 @@ from palaver.wire.frames import PATH_FRAME_SIZE, PATH_TOKEN_SIZE, PathChallenge,
 from .outbox import PACKET_OVERHEAD
 
 CHALLENGES = 3
-PATIENCE = 3.072  # seconds at least: three probe timeouts of a path that was never measured
 ANSWERS = 4  # challenges that are remembered until they are answered
 CHALLENGE_SIZE = PACKET_OVERHEAD + PATH_FRAME_SIZE
 
@@ -18,7 +17,7 @@ CHALLENGE_SIZE = PACKET_OVERHEAD + PATH_FRAME_SIZE
 class Candidate:
     """An address that the newest packet came from, until it has proved itself or has not."""
 
-    __slots__ = ("_received", "_sent", "_since", "_token", "address", "attempts", "due", "sent_at")
+    __slots__ = ("_received", "_sent", "_token", "address", "attempts", "due", "sent_at")
 
     def __init__(self, address: Address, secret: bytes, now: float) -> None:
         self.address = address
@@ -29,8 +28,8 @@ class Candidate:
         # Bytes that came from there and went there: never more than came.
         self._received = 0
         self._sent = 0
-        self._since = now
-        # Always the same for an address, so that a late response counts too.
+        # Always the same for an address: a response that comes after the candidate was forgotten is
+        # a newest packet from there, names it anew, and proves it in the same breath.
         tag = repr(address).encode()
         self._token = blake2s(tag, key=secret, digest_size=PATH_TOKEN_SIZE).digest()
 
@@ -51,14 +50,9 @@ class Candidate:
         return True
 
     def challenge(self, wait: float, now: float) -> bytes | None:
-        """Give the frame of the next challenge, if it may be sent.
-
-        After the first comes a wait of `wait` seconds, then of twice, then of four times as long.
-        """
-        self.due = now + wait * (1 << self.attempts)
+        """Give the frame of the next challenge, if it may be sent; `wait` until the one after."""
+        self.due = now + wait
         self.attempts += 1
-        if self.has_failed:
-            self.due = max(self.due, self._since + PATIENCE)
         if not self.spend():
             return None
         self.sent_at = now
@@ -77,7 +71,6 @@ class Candidate:
         return (
             self.address,
             self.due - now,
-            self._since - now,
             self.attempts,
             self.sent_at - now,
             self._received - self._sent,
