@@ -164,7 +164,6 @@ def enter(
 
 def subject_of(what: Input, link: Link) -> object:
     """Give what comes with an input."""
-    asked = link.callee.hello if link.callee is not None else None
     subjects: dict[Input, object] = {
         On.SEND: Send(1, message(b"x"), 9),
         On.FINISH: Finish(1),
@@ -172,7 +171,7 @@ def subject_of(what: Input, link: Link) -> object:
         On.ABORT: Abort(1),
         On.PAUSE: Pause(1),
         On.RESUME: Resume(1),
-        On.HELLO: asked,
+        On.HELLO: None,
         On.COOKIE: Cookie(link.local, b"cookie"),
         On.WELCOME: Welcome(link.local, 99, 1, 0, 1200, 262144),
         On.REFUSE: Refuse(link.local, Reason.BUSY, (1,)),

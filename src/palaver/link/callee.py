@@ -12,12 +12,11 @@ from .handshake import make_welcome
 class Callee:
     """The WELCOME that every HELLO of this caller gets, byte by byte the same."""
 
-    __slots__ = ("_sent", "_since", "_timing", "hello", "welcome")
+    __slots__ = ("_sent", "_since", "_timing", "welcome")
 
     def __init__(
         self, hello: Hello, local: int, now: float, timing: Timing, limits: Limits
     ) -> None:
-        self.hello = hello
         self.welcome = make_welcome(hello, local, limits)
         self._since = now
         self._sent = 0
@@ -42,4 +41,4 @@ class Callee:
 
     def key(self) -> tuple[object, ...]:
         """Give the state as a comparable value."""
-        return (self.hello, self.welcome, self._sent == 1)
+        return (self.welcome, self._sent == 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from palaver.machine import copy_slots
 from palaver.timing import CREDIT_RESERVE, MAX_MESSAGE, SEGMENT_CHARGE
 from palaver.wire.errors import Reason
@@ -45,7 +43,7 @@ class Inbox:
         # The first segments of the messages that were handed over together.
         self._starts: list[int] = []
         # Messages that wait while the program pauses: body, charge, the segment after the last.
-        self._waiting: deque[tuple[bytes, int, int]] = deque()
+        self._waiting: list[tuple[bytes, int, int]] = []
 
     @property
     def credit(self) -> int:
@@ -132,10 +130,10 @@ class Inbox:
         self.paused = False
         self.begin()
         messages = []
-        while self._waiting:
-            body, charge, wanted = self._waiting.popleft()
+        for body, charge, wanted in self._waiting:
             messages.append(body)
             self._hand_over(charge, wanted)
+        self._waiting.clear()
         return messages
 
     def clone(self) -> Inbox:

@@ -62,11 +62,11 @@ class Outbox:
         "_resend",
         "_sent",
         "_unsent",
-        "_watched",
         "blocked",
         "credit",
         "granted",
         "limits",
+        "overdue_at",
         "payload",
         "spent",
         "undelivered",
@@ -85,11 +85,12 @@ class Outbox:
         self._queue: deque[Pending] = deque()
         self._queued_messages = 0
         self._queued_bytes = 0
-        self._unsent: deque[Outgoing] = deque()
+        # Segments of one message, the first one last.
+        self._unsent: list[Outgoing] = []
         self._sent: dict[int, Outgoing] = {}
         self._resend: list[int] = []
-        # The tail of `undelivered` that was not yet reported as overdue.
-        self._watched: deque[Pending] = deque()
+        # When the oldest message that was not reported yet becomes overdue; infinity for none.
+        self.overdue_at = _NEVER
         self._next = 0
         self._delivered = 0
 
@@ -123,12 +124,7 @@ class Outbox:
     @property
     def wanted_bound(self) -> int:
         """The most that an ack can truthfully want: one more than the last segment sent."""
-        return self._unsent[0].number if self._unsent else self._next
-
-    @property
-    def overdue_at(self) -> float:
-        """When the oldest message that was not reported yet becomes overdue."""
-        return self._watched[0].due if self._watched else _NEVER
+        return self._unsent[-1].number if self._unsent else self._next
 
     def check(self, message: bytes) -> None:
         """Raise UsageError or WouldBlock if `message` can't be queued; changes nothing else."""
@@ -160,7 +156,6 @@ class Outbox:
         """Take the queue of an outbox that was never opened; give what is too large."""
         for message in other.undelivered:
             self._put(message)
-        self._watched = other._watched
         self.blocked = other.blocked
         return self._refuse_too_large()
 
@@ -169,15 +164,14 @@ class Outbox:
         for message in refused:
             self._queue.remove(message)
             self.undelivered.remove(message)
-            if message in self._watched:
-                self._watched.remove(message)
             self._queued_messages -= 1
             self._queued_bytes -= message.size
+        self._plan_overdue()
         return refused
 
     def put(self, body: bytes, ref: int | None, due: float) -> None:
         """Queue a message that was checked; it becomes overdue at `due`."""
-        self._put(Pending(body, ref, due, reserved=False))
+        self._put(Pending(body, ref, due if ref is not None else _NEVER, reserved=False))
 
     def put_reserved(self, body: bytes) -> None:
         """Queue a FIN or a BYE."""
@@ -188,8 +182,7 @@ class Outbox:
         self.undelivered.append(message)
         self._queued_messages += 1
         self._queued_bytes += message.size
-        if message.ref is not None:
-            self._watched.append(message)
+        self.overdue_at = min(self.overdue_at, message.due)
 
     def fill(self, parts: list[bytes], room: int) -> list[Outgoing]:
         """Append frames of up to `room` bytes to `parts`; give their segments.
@@ -199,14 +192,13 @@ class Outbox:
         taken: list[Outgoing] = []
         if self._resend:
             room = self._fill_again(parts, room, taken)
-        unsent = self._unsent
-        while unsent or self._cut():
-            segment = unsent[0]
+        while self._unsent or self._cut():
+            segment = self._unsent[-1]
             frame = segment.frame
             room -= len(frame)
             if room < 0 or (self.spent + segment.charge > self.credit and not segment.reserved):
                 break
-            unsent.popleft()
+            self._unsent.pop()
             self.spent += segment.charge
             self._sent[segment.number] = segment
             segment.carriers = 1
@@ -273,12 +265,11 @@ class Outbox:
             segment.acked = True
         self._delivered = wanted
         delivered = []
-        undelivered, watched = self.undelivered, self._watched
+        undelivered = self.undelivered
         while undelivered and 0 <= undelivered[0].last < wanted:
-            message = undelivered.popleft()
-            if watched and watched[0] is message:
-                watched.popleft()
-            delivered.append(message)
+            delivered.append(undelivered.popleft())
+        if delivered:
+            self._plan_overdue()
         return delivered
 
     def grant(self, credit: int) -> None:
@@ -288,9 +279,20 @@ class Outbox:
     def take_overdue(self, now: float) -> list[Pending]:
         """Give the messages that became overdue, each once."""
         overdue = []
-        while self._watched and self._watched[0].due <= now:
-            overdue.append(self._watched.popleft())
+        for message in self.undelivered:
+            if message.due <= now:
+                message.due = _NEVER
+                overdue.append(message)
+        self._plan_overdue()
         return overdue
+
+    def _plan_overdue(self) -> None:
+        self.overdue_at = _NEVER
+        for message in self.undelivered:
+            # Those that were reported, or need not be, are never due.
+            if message.due < _NEVER:
+                self.overdue_at = message.due
+                return
 
     def take_writable(self) -> bool:
         """Tell, once, that a queue that had been full has drained to half."""
@@ -315,13 +317,16 @@ class Outbox:
         body, payload, number = message.body, self.payload, self._next
         message.body = b""
         reserved = message.reserved
+        segments = []
         for start in range(0, len(body), payload):
             piece = body[start : start + payload]
             last = start + payload >= len(body)
             header = SEGMENT_HEADER.pack(SEGMENT if last else FRAGMENT, 4 + len(piece), number)
             charge = len(piece) + SEGMENT_CHARGE
-            self._unsent.append(Outgoing(number, header + piece, charge, reserved=reserved))
+            segments.append(Outgoing(number, header + piece, charge, reserved=reserved))
             number += 1
+        segments.reverse()
+        self._unsent = segments
         self._next = number
         message.last = number - 1
         return True
@@ -352,8 +357,7 @@ class Outbox:
         twins = {id(one): copy_slots(one) for one in self.undelivered}
         twin.undelivered = deque(twins.values())
         twin._queue = deque(twins[id(one)] for one in self._queue)
-        twin._watched = deque(twins[id(one)] for one in self._watched)
-        twin._unsent = deque(copy_slots(one) for one in self._unsent)
+        twin._unsent = [copy_slots(one) for one in self._unsent]
         twin._sent = {number: copy_slots(one) for number, one in self._sent.items()}
         twin._resend = self._resend.copy()
         return twin
@@ -369,7 +373,6 @@ class Outbox:
             self.blocked,
             tuple((one.body, one.ref, one.last, one.due - now) for one in self.undelivered),
             len(self._queue),
-            len(self._watched),
             tuple(one.number for one in self._unsent),
             tuple(
                 (number, one.carriers, one.copies, one.acked) for number, one in self._sent.items()
