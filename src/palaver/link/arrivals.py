@@ -98,7 +98,7 @@ class Arrivals:
 
     def frame(self, wanted: int, credit: int, now: float) -> bytes:
         """Give an ACK frame for the newest arrivals; nothing is owed any more."""
-        if self.ack_at is None:
+        if self.ack_at is None and self._repeats:
             self._repeats -= 1
         self.ack_at = None
         self._unacked = 0

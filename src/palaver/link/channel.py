@@ -367,7 +367,9 @@ class Channel:
             return segments
         segments = segments + fresh if segments else fresh
         first = segments[0].number
-        if first > outbox.delivered:
+        queued = congestion.in_flight * recovery.rtt.queued
+        if first > outbox.delivered and 2 * queued < self.mtu:
+            # No queue on the path seems to mind copies.
             room -= sum(len(segment.frame) for segment in fresh)
             segments += outbox.bundle(frames, room, first)
         return segments
