@@ -158,7 +158,7 @@ class Endpoint(StateMachine):
         counters.datagrams_in += 1
         if len(data) > self._context.limits.mtu:
             counters.too_large += 1
-        elif len(data) > RESET_SIZE and data[0] == DATA:
+        elif len(data) >= RESET_SIZE and data[0] == DATA:
             self._take_data(data, event.source, now, out)
         else:
             packet = open_packet(data, counters)
@@ -233,13 +233,16 @@ class Endpoint(StateMachine):
     ) -> None:
         wanted = link_id_of(packet)
         by_peer = isinstance(packet, Hello | Reset)
+        if isinstance(packet, Hello) and size < MIN_HELLO:
+            self.counters.malformed += 1
+            return
         links = self._links
         link = links.by_remote(source, wanted) if by_peer else links.by_local(wanted)
         if link is not None and link.channel.address == source:
             link.packet(packet, now, out)
             self._agenda.touch(link)
             self._follow(link, now)
-        elif isinstance(packet, Hello) and size >= MIN_HELLO:
+        elif isinstance(packet, Hello):
             self._meet(packet, source, now, out)
         else:
             self.counters.unknown += 1
