@@ -322,6 +322,7 @@ class Wire:
         assert len(action.data) <= self.mtu, f"{len(action.data)} bytes: more than {self.mtu}"
         source = self.seen_at.get(address, address)
         flight = Flight(self.now, source, action.destination, action.data)
+        assert flight.kind is not Kind.DATA or flight.frames, "a packet without frames"
         self.flights.append(flight)
         if not self.lose(flight):
             heappush(self._air, (self.now + self.delay, len(self.flights), flight))

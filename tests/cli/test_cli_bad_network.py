@@ -24,7 +24,7 @@ def test_500_lines_each_way_arrive_once_and_in_order() -> None:
         for process, lines in ((ann, theirs), (bob, ours)):
             process.type(*lines)
             process.end_input()
-        assert (bob.finish(120.0), ann.finish()) == (0, 0)
+        assert (bob.finish(120.0), ann.finish()) == (0, 0), (ann, bob)
         assert _texts(ann) == ours
         assert _texts(bob) == theirs
 
@@ -37,7 +37,7 @@ def test_large_lines_over_a_corrupting_network() -> None:
         bob = processes.call(address, "--name", "Bob", *faults)
         bob.type(*lines)
         bob.end_input()
-        assert (bob.finish(60.0), ann.finish()) == (0, 0)
+        assert (bob.finish(60.0), ann.finish()) == (0, 0), (ann, bob)
         assert _texts(ann) == lines
 
 
@@ -48,7 +48,7 @@ def test_more_is_sent_than_fits_into_any_queue() -> None:
         bob = processes.call(address, "--json")
         bob.type(*lines)
         bob.end_input()
-        assert (bob.finish(120.0), ann.finish()) == (0, 0)
+        assert (bob.finish(120.0), ann.finish()) == (0, 0), (ann, bob)
         assert [one["text"] for one in ann.events("message")] == lines
         assert [one["line"] for one in bob.events("delivered")] == list(range(1, 3001))
 

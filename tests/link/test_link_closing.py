@@ -213,6 +213,7 @@ def test_commands_after_the_end_do_nothing_while_the_link_lingers() -> None:
     assert pair.a.state is State.LINGERING
 
 
+@pytest.mark.spec("M-3")
 def test_finishing_closes_one_direction_and_the_other_goes_on() -> None:
     pair = Pair().open()
     pair.a.send(b"last", ref=1)
@@ -232,6 +233,7 @@ def test_finishing_closes_one_direction_and_the_other_goes_on() -> None:
     assert pair.b.closed == Closed(1, None, Reason.LEFT, Side.LOCAL)
 
 
+@pytest.mark.spec("L-6")
 def test_the_initiator_lingers_and_acknowledges_repeats() -> None:
     pair = Pair().open()
     pair.b.send(b"x", ref=1)  # so that it knows the round-trip time
@@ -271,6 +273,7 @@ def test_one_lost_ack_makes_no_message_of_the_answerer_undelivered() -> None:
 
 
 @pytest.mark.parametrize(("delay", "least", "most"), [(0.001, 0.5, 0.5), (1.0, 2.0, 2.0)])
+@pytest.mark.spec("L-6")
 def test_lingering_is_bounded_both_ways(delay: float, least: float, most: float) -> None:
     pair = Pair(delay=delay).call()
     pair.wire.run_until(lambda: pair.a.state is State.OPEN)
@@ -295,6 +298,7 @@ def test_an_answerer_whose_goodbye_nobody_acknowledges_goes_after_the_flush_time
 
 
 @pytest.mark.smoke
+@pytest.mark.spec("L-7")
 def test_a_close_that_can_not_be_flushed_is_reported_after_five_seconds() -> None:
     pair = Pair().open()
     pair.wire.remove(B)
@@ -312,6 +316,7 @@ def test_a_close_that_can_not_be_flushed_is_reported_after_five_seconds() -> Non
     assert len(closes(pair, A)) == 1
 
 
+@pytest.mark.spec("L-7")
 def test_an_answerer_that_can_not_be_flushed_reports_so_too() -> None:
     pair = Pair().open()
     pair.wire.lose_from(B)
@@ -353,6 +358,7 @@ def test_closing_against_a_reader_that_resumes_in_time_ends_well(pause: float) -
     assert pair.b.closed == Closed(1, None, Reason.LEFT, Side.PEER)
 
 
+@pytest.mark.spec("L-5")
 def test_from_a_goodbye_on_every_packet_carries_an_ack() -> None:
     pair = Pair(limits=Limits(mtu=64)).open()
     pair.b.send(*(bytes(20 + n % 30) for n in range(40)), ref=0)
@@ -398,6 +404,7 @@ def test_the_end_is_well_even_if_a_packet_that_only_acknowledges_is_lost() -> No
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("reason", [1, 5, 63, 128, 255])
+@pytest.mark.spec("L-8")
 def test_aborting_ends_the_link_for_both_at_once(reason: int) -> None:
     pair = Pair().open()
     pair.wire.lose_from(A)

@@ -133,6 +133,7 @@ def test_every_message_is_delivered_though_many_datagrams_are_lost(loss: float) 
     assert pair.a.delivered == pair.b.delivered == list(range(100))
 
 
+@pytest.mark.spec("L-8")
 def test_exactly_the_messages_that_were_not_acknowledged_are_undelivered() -> None:
     pair = Pair().open()
     pair.a.send(b"1", b"2", ref=1)
@@ -250,6 +251,44 @@ def test_segments_in_any_order_make_the_same_messages() -> None:
     assert pair.b.received == [b"one whole", b"two", b"three"]
 
 
+def test_a_segment_that_has_arrived_is_never_sent_again() -> None:
+    pair = Pair(limits=Limits(mtu=300)).open()
+    pair.wire.lose = lossy = unlucky(0.3, seed=5)
+    lost: list[Flight] = []
+
+    def lose(flight: Flight) -> bool:
+        if lossy(flight):
+            lost.append(flight)
+            return True
+        return False
+
+    pair.wire.lose = lose
+    pair.b.tell(Pause(1))  # so that arrived and delivered are two things
+    for ref in range(60):
+        pair.a.send(bytes(40 + ref * 5), ref=ref)
+        pair.wire.run(0.03)
+    pair.wire.run(30)
+    carried = {flight.number: segments(flight) for flight in pair.wire.sent_by(A, Kind.DATA)}
+    arrived: set[int] = set()
+    events = [(flight.time, False, flight) for flight in pair.wire.sent_by(A)]
+    events += [
+        (flight.time + DELAY, True, flight) for flight in pair.wire.sent_by(B) if flight not in lost
+    ]
+    for _, is_ack, flight in sorted(events, key=lambda event: (event[0], not event[1])):
+        if not is_ack:
+            assert not arrived & {part.number for part in segments(flight)}
+            continue
+        for frame in flight.frames:
+            if isinstance(frame, Ack):
+                bits = (frame.earlier << 1) | 1
+                named = [frame.newest - bit for bit in range(65) if bits >> bit & 1]
+                arrived |= {part.number for n in named for part in carried[n]}
+    assert arrived == set(range(max(arrived) + 1))
+    assert len(arrived) > 60
+    assert pair.a.stats["segments_resent"] > 10
+    assert pair.a.delivered == []
+
+
 # Packing
 
 
@@ -353,6 +392,47 @@ def test_a_resumption_is_not_lost_with_its_packets(lost: int) -> None:
     assert count > lost
 
 
+def test_a_resumption_that_was_lost_among_other_packets_is_told_again() -> None:
+    pair = Pair().open()
+    pair.b.send(b"x", ref=100)
+    pair.wire.run(1)
+    pair.b.tell(Pause(1))
+    pair.a.send(b"1", ref=1)
+    pair.wire.run(1)
+    pair.wire.lose_from(B)
+    pair.b.tell(Resume(1))
+    pair.wire.lose_from()
+    # No probe is needed to find that it was lost: these are acknowledged.
+    for ref in range(5):
+        pair.b.send(b"y", ref=ref)
+    assert pair.wire.run_until(lambda: pair.a.delivered == [1]) <= 4 * DELAY
+
+
+def test_wanted_names_the_segment_after_the_last_message_that_was_handed_over() -> None:
+    pair = Pair().open()
+    pair.wire.lose_from(B)  # A knows nothing of what is said in its name
+
+    def wanted() -> int:
+        pair.wire.run(0.1)
+        (ack,) = [one for one in pair.wire.sent_by(B)[-1].frames if isinstance(one, Ack)]
+        return ack.wanted
+
+    pair.wire.inject(pair.a.forge(Segment(0, message(b"1"), last=True)), A, B)
+    assert wanted() == 1
+    pair.wire.inject(pair.a.forge(Segment(1, message(b"2"), last=False)), A, B)
+    assert wanted() == 1
+    pair.b.tell(Pause(1))
+    for part in (Segment(2, b"2", last=True), Segment(3, message(b"3"), last=False)):
+        pair.wire.inject(pair.a.forge(part), A, B)
+    assert wanted() == 1
+    pair.b.tell(Resume(1))
+    assert wanted() == 3
+    pair.wire.inject(pair.a.forge(Segment(5, message(b"4"), last=True)), A, B)
+    assert wanted() == 3
+    pair.wire.inject(pair.a.forge(Segment(4, b"3", last=True)), A, B)
+    assert wanted() == 6
+
+
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_a_blocked_sender_goes_on_though_the_credit_was_lost(lost: int) -> None:
     pair = Pair(limits_b=Limits(window=1024)).open()
@@ -432,6 +512,24 @@ def test_goodbyes_need_no_credit() -> None:
     assert pair.b.closed == Closed(1, None, 5, Side.PEER, "x" * 120)
 
 
+def test_the_credit_granted_is_what_was_handed_over_and_the_window() -> None:
+    pair = Pair(limits_b=Limits(window=20000)).open()
+    cost = 0
+    for ref in range(1, 30):
+        pair.a.send(bytes(ref * 100), ref=ref)
+        cost += ref * 100 + 1 + 64 * -(-(ref * 100 + 1) // 1176)
+        pair.wire.run(0.5)
+        acks = [one for flight in pair.wire.sent_by(B) for one in flight.frames]
+        assert isinstance(acks[-1], Ack)
+        assert acks[-1].credit == 20000 + cost
+    pair.b.tell(Pause(1))
+    pair.a.send(b"x", ref=30)
+    pair.wire.run(0.5)
+    (held,) = pair.wire.sent_by(B)[-1].frames
+    assert isinstance(held, Ack)
+    assert held.credit == 20000 + cost
+
+
 def test_credit_is_exact_to_the_last_byte() -> None:
     pair = Pair(limits_b=Limits(window=1024)).open()
     pair.b.tell(Pause(1))
@@ -447,6 +545,7 @@ def test_credit_is_exact_to_the_last_byte() -> None:
     assert pair.a.delivered == [1, 2, 3]
 
 
+@pytest.mark.spec("D-10")
 def test_a_blocked_sender_probes_every_three_seconds() -> None:
     pair = Pair(limits_b=Limits(window=1024)).open()
     pair.b.tell(Pause(1))
@@ -541,6 +640,7 @@ def test_writable_comes_when_half_is_sent_and_not_before() -> None:
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("ender", ["a", "b"])
+@pytest.mark.spec("L-9")
 def test_a_link_whose_numbers_run_out_says_goodbye_after_delivering_all(ender: str) -> None:
     small = Limits(last_number=400)
     pair = Pair(
@@ -565,6 +665,7 @@ def test_a_link_whose_numbers_run_out_says_goodbye_after_delivering_all(ender: s
     assert max(flight.number for flight in pair.wire.sent_by(end.address, Kind.DATA)) <= 400
 
 
+@pytest.mark.spec("L-9")
 def test_a_link_that_would_need_more_numbers_than_there_are_fails() -> None:
     pair = Pair(limits=Limits(mtu=64), limits_a=Limits(mtu=64, last_number=400)).open()
     pair.a.send(b"small", bytes(40 * 600), ref=1)
@@ -575,6 +676,7 @@ def test_a_link_that_would_need_more_numbers_than_there_are_fails() -> None:
     assert pair.b.received in ([], [b"small"])
 
 
+@pytest.mark.spec("P-5")
 def test_packet_numbers_start_at_zero_and_rise_by_one() -> None:
     pair = Pair().open()
     pair.wire.lose = unlucky(0.3)
@@ -606,6 +708,7 @@ def test_a_segment_number_always_stands_for_the_same_data() -> None:
     assert pair.a.delivered == list(range(100))
 
 
+@pytest.mark.spec("D-3")
 def test_a_packet_that_only_acknowledges_is_not_acknowledged() -> None:
     pair = Pair().open()
     known = len(pair.wire.flights)

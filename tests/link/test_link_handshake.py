@@ -18,6 +18,7 @@ from palaver import (
     Endpoint,
     Event,
     Finish,
+    Finished,
     Leave,
     Limits,
     Opened,
@@ -131,6 +132,7 @@ def test_a_first_message_arrives_after_one_and_a_half_round_trips() -> None:
     ]
 
 
+@pytest.mark.spec("H-5")
 def test_an_open_link_is_the_same_thing_to_both_sides() -> None:
     pair = Pair(limits_a=Limits(mtu=500, window=5000), limits_b=Limits(mtu=700, window=7000)).open()
     caller, callee = pair.a.link, pair.b.link
@@ -193,6 +195,7 @@ def test_the_commands_before_the_answer_take_effect_after_it() -> None:
 # HELLO, and what is lost
 
 
+@pytest.mark.spec("H-10", "H-4")
 def test_hellos_are_alike_and_follow_the_schedule() -> None:
     pair = Pair()
     pair.wire.lose_from(A)
@@ -276,6 +279,7 @@ def test_the_same_hello_from_another_address_is_another_caller() -> None:
     assert machine.stats()["half_open"] == 2
 
 
+@pytest.mark.spec("H-8")
 def test_a_second_welcome_and_one_from_elsewhere_change_nothing() -> None:
     pair = Pair().call()
     (asked,) = pair.wire.sent_by(A, Kind.HELLO)
@@ -295,6 +299,7 @@ def test_a_second_welcome_and_one_from_elsewhere_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(("version", "profile"), [(2, 0), (1, 1), (0, 0)])
+@pytest.mark.spec("H-8")
 def test_a_welcome_that_chose_what_was_not_offered_is_ignored(version: int, profile: int) -> None:
     pair = Pair()
     pair.wire.lose_from(A)
@@ -333,6 +338,7 @@ def test_a_cookie_is_presented_at_once_and_kept() -> None:
     assert packet.cookie == b"new"
 
 
+@pytest.mark.spec("P-8")
 def test_a_cookie_from_elsewhere_or_for_an_open_link_is_ignored() -> None:
     pair = Pair().open()
     cookie = CLEAR.seal(Cookie(pair.a.link.local, b"0123").encode())
@@ -357,6 +363,7 @@ def test_a_hello_is_at_least_64_bytes_and_fits_the_smallest_mtu(role: str) -> No
 
 
 @pytest.mark.parametrize("timeout", [0.125, 0.25, 2.0, 30.0])
+@pytest.mark.spec("H-11")
 def test_a_call_is_given_up_at_exactly_its_timeout(timeout: float) -> None:
     pair = Pair()
     pair.wire.lose_from(A)
@@ -414,6 +421,7 @@ def test_commands_to_a_link_that_has_ended_do_nothing(command: Event) -> None:
     assert pair.a.tell(Send(1, message(b"late"), None)) == []
 
 
+@pytest.mark.spec("H-11")
 def test_a_hint_that_nothing_listens_ends_nothing_and_is_told() -> None:
     pair = Pair()
     pair.wire.lose_from(A)
@@ -445,6 +453,7 @@ def test_a_hint_that_nothing_listens_ends_nothing_and_is_told() -> None:
         ((9, 1), (9, 0), "nothing", Reason.WRONG_ROLE),
     ],
 )
+@pytest.mark.spec("V-1")
 def test_a_hello_is_refused_for_the_first_reason_that_applies(
     versions: tuple[int, ...], profiles: tuple[int, ...], role: str, reason: Reason
 ) -> None:
@@ -459,6 +468,7 @@ def test_a_hello_is_refused_for_the_first_reason_that_applies(
     assert machine.deadline is None
 
 
+@pytest.mark.spec("V-1")
 def test_an_offer_that_includes_what_is_known_is_accepted() -> None:
     wire, _ = listener()
     welcome = welcome_to(wire, hello(5, versions=(9, 1), profiles=(3, 0), role="other"), A)
@@ -1008,7 +1018,9 @@ def test_nothing_can_be_sent_after_finish() -> None:
         pair.a.send(b"late", ref=1)
     assert pair.a.machine.state_key(pair.wire.now) == key
     pair.a.tell(Finish(1))  # twice is once
-    assert pair.a.state is State.OPEN
+    pair.wire.run(1)
+    assert (pair.a.state, pair.b.state) == (State.OPEN, State.OPEN)
+    assert pair.b.notices(Finished) == [Finished(1)]
 
 
 @pytest.mark.parametrize("now", [float("nan"), float("inf"), float("-inf")])
@@ -1070,6 +1082,7 @@ def test_each_dial_is_told_its_own_link_number() -> None:
     assert len(ids) == 2
 
 
+@pytest.mark.spec("H-1")
 def test_link_ids_differ_between_links_endpoints_and_calls() -> None:
     ids = []
     for label in ("a", "b"):

@@ -102,6 +102,7 @@ def test_a_message_without_a_ref_is_never_told_of() -> None:
 
 
 @pytest.mark.smoke
+@pytest.mark.spec("L-3")
 def test_a_silent_peer_is_dead_after_thirty_seconds_if_something_is_awaited() -> None:
     pair = Pair().open()
     pair.wire.run(3)

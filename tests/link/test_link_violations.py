@@ -98,12 +98,11 @@ def test_a_malformed_packet_has_no_effect_but_that_it_ends_the_link(
     assert pair.b.machine.is_idle
 
 
-def test_a_packet_without_frames_is_no_packet() -> None:
+@pytest.mark.spec("P-6", "F-1")
+def test_a_packet_without_frames_ends_the_link() -> None:
     pair = Pair().open()
-    key = pair.b.machine.state_key(pair.wire.now)
-    assert pair.wire.inject(pair.a.forge(), A, B) == []
-    assert pair.b.stats["malformed"] == 1
-    assert pair.b.machine.state_key(pair.wire.now) == key
+    told = pair.wire.inject(pair.a.forge(), A, B)
+    assert told == [Closed(1, None, Reason.PROTOCOL_ERROR, Side.LOCAL)]
 
 
 BROKEN: dict[str, tuple[tuple[Frame, ...], Reason]] = {
@@ -142,6 +141,7 @@ BROKEN: dict[str, tuple[tuple[Frame, ...], Reason]] = {
 @pytest.mark.smoke
 @pytest.mark.parametrize(("frames", "reason"), BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("with_unacked", [False, True])
+@pytest.mark.spec("M-1", "M-3")
 def test_a_broken_rule_ends_the_link_for_both_with_its_reason(
     frames: tuple[Frame, ...], reason: Reason, with_unacked: bool
 ) -> None:
@@ -165,6 +165,7 @@ def test_a_broken_rule_ends_the_link_for_both_with_its_reason(
     assert pair.a.closed == Closed(1, 0, reason, Side.PEER)
 
 
+@pytest.mark.spec("F-3")
 def test_what_stands_before_the_broken_rule_in_the_same_packet_counts() -> None:
     pair = Pair().open()
     pair.wire.lose_from(B)
@@ -198,6 +199,7 @@ def test_what_follows_a_broken_rule_is_not_settled_as_delivered() -> None:
     assert close.wanted in {1, 2}
 
 
+@pytest.mark.spec("F-3")
 def test_frames_after_a_broken_rule_have_no_effect() -> None:
     pair = Pair().open()
     packet = pair.a.forge(
@@ -247,26 +249,50 @@ def test_a_message_that_never_ends_is_stopped_by_its_size() -> None:
     assert pair.b.closed == Closed(1, None, Reason.PROTOCOL_ERROR, Side.LOCAL)
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_an_ack_may_name_the_newest_packet_and_none_beyond(beyond: int) -> None:
+    pair = Pair().open()
+    pair.wire.lose_from(A)
+    pair.a.send(b"x", ref=1)
+    newest = pair.a.link.channel.number - 1
+    pair.wire.inject(pair.b.forge(Ack(0, newest + beyond, 0, 0, 262144)), B, A)
+    assert (pair.a.closed is not None) == bool(beyond)
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_an_ack_may_want_the_segment_after_the_last_and_none_beyond(beyond: int) -> None:
+    pair = Pair().open()
+    pair.wire.lose_from(A)
+    pair.a.send(b"x", b"y", ref=1)
+    newest = pair.a.link.channel.number - 1
+    pair.wire.inject(pair.b.forge(Ack(2 + beyond, newest, 0, 0, 262144)), B, A)
+    assert pair.a.delivered == ([] if beyond else [1, 2])
+    assert (pair.a.closed is not None) == bool(beyond)
+
+
 @pytest.mark.parametrize("early", [True, False])
-def test_the_bound_on_what_is_held_is_exact(early: bool) -> None:
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_the_bound_on_what_is_held_is_exact(early: bool, beyond: int) -> None:
     window = 2048
     pair = Pair(limits_b=Limits(window=window)).open()
     pair.b.tell(Pause(1))
     first = 1 if early else 0
     most = window + CREDIT_RESERVE
     whole, size = divmod(most, 500 + SEGMENT_CHARGE)
-    sizes = [500] * whole + [size - SEGMENT_CHARGE]
+    sizes = [500] * whole + [size - SEGMENT_CHARGE + beyond]
     for number, size in enumerate(sizes, first):
         pair.wire.inject(pair.a.forge(segment(number, bytes((16,)) * size)), A, B)
-    assert pair.b.state is State.OPEN
-    pair.wire.inject(pair.a.forge(segment(99, b"\x10")), A, B)
+    if not beyond:
+        assert pair.b.is_in(State.OPEN)
+        return
     assert pair.b.closed is not None
     assert pair.b.closed.reason == Reason.CREDIT_EXCEEDED
     # What was complete and in order is handed over all the same.
-    assert len(pair.b.received) == (0 if early else len(sizes))
+    assert len(pair.b.received) == (0 if early else whole)
 
 
 @pytest.mark.parametrize("after", [FIN, BYE, message(b"x"), message(b"x", 200)])
+@pytest.mark.spec("M-4")
 def test_nothing_may_follow_a_goodbye(after: bytes) -> None:
     pair = Pair().open()
     pair.wire.lose_from(B)

@@ -392,6 +392,7 @@ def test_one_that_does_not_accept_refuses() -> None:
         ([b"\x12"], Reason.UNSUPPORTED),
     ],
 )
+@pytest.mark.spec("M-5")
 def test_a_message_that_breaks_the_rules_ends_the_link(
     messages: list[bytes], reason: Reason
 ) -> None:
@@ -412,6 +413,7 @@ def test_a_message_that_breaks_the_rules_ends_the_link(
 
 
 @pytest.mark.parametrize("kind", [128, 200, 255])
+@pytest.mark.spec("M-1")
 def test_unknown_kinds_from_128_on_are_skipped(kind: int) -> None:
     rogue = Rogue()
     strange = bytes((kind,)) + b"\xff\xfe"
@@ -442,6 +444,7 @@ def test_nothing_is_told_of_what_follows_a_broken_rule_in_the_same_packet(
 
 
 @pytest.mark.parametrize("then", [Finish(1), Leave(1), Abort(1)])
+@pytest.mark.spec("M-5")
 def test_who_goes_without_an_introduction_is_never_told_of(then: Event) -> None:
     rogue = Rogue()
     rogue.say(then=(then,))
@@ -549,6 +552,7 @@ def test_stats_and_round_trip_times_are_those_of_the_links() -> None:
     assert people.duo(A).rtt(2) is None
 
 
+@pytest.mark.spec("P-8")
 def test_foreign_noise_is_counted_and_answered_with_silence() -> None:
     people = People().talk()
     bob = people.duo(B)

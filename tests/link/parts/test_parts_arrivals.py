@@ -257,6 +257,18 @@ def test_an_ack_that_was_given_settles_what_was_owed() -> None:
     assert arrivals.ack_at == 2.0 + DELAY
 
 
+@pytest.mark.spec("D-2")
+def test_an_ack_goes_along_with_three_more_packets_in_case_it_was_lost() -> None:
+    arrivals = Arrivals(DELAY)
+    seen = [arrivals.should_repeat]
+    for count in (1, 2):
+        record(arrivals, *range(count, 2 * count), now=1.0)
+        for _ in range(5):
+            arrivals.frame(0, 0, 2.0)
+            seen.append(arrivals.should_repeat)
+    assert seen == [False] + 2 * [True, True, True, False, False]
+
+
 def test_an_ack_can_be_hurried() -> None:
     arrivals = Arrivals(DELAY)
     record(arrivals, 0, now=1.0)

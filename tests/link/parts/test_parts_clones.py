@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -56,7 +57,7 @@ def make_rtt() -> RttEstimator:
 def make_congestion() -> Congestion:
     congestion = Congestion(1000)
     congestion.sent(5000)
-    congestion.lost(1000, 1.0, 2.0, 1.0)
+    congestion.lost(1000, NOW - 2, NOW - 1, 1.0)
     return congestion
 
 
@@ -95,7 +96,7 @@ def make_inbox() -> Inbox:
 
 
 def make_arrivals() -> Arrivals:
-    arrivals = Arrivals(0.025)
+    arrivals = Arrivals(0.03125)
     for number in (0, 1, 5):
         arrivals.record(number, NOW - 1, eliciting=True)
     arrivals.frame(0, 0, NOW)
@@ -424,6 +425,41 @@ def test_what_happens_to_one_twin_leaves_the_other_as_it_was(
     # And nothing is shared the other way round; alike again after the same has happened.
     change(original)
     assert specimen.key(original) == specimen.key(twin)
+
+
+@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+def test_a_key_does_not_tell_when_things_happened(
+    specimen: Specimen[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = specimen.key(specimen.make())
+    monkeypatch.setattr(sys.modules[__name__], "NOW", NOW + 1024)
+    assert specimen.key(specimen.make()) == before
+
+
+@pytest.mark.parametrize("first", [64, 1000, 1 << 31])
+def test_a_key_does_not_tell_the_numbers_of_packets(first: int) -> None:
+    keys = []
+    for start in (9, first):
+        recovery = Recovery(DEFAULT_TIMING, 1000)
+        arrivals = Arrivals(0.03125)
+        for number in range(start, start + 6):
+            recovery.sent(number, 100, [], NOW)
+            arrivals.record(number, NOW, eliciting=(number - start) % 3 == 0)
+        recovery.acknowledge(Ack(0, start + 2, 0, 0, 0), NOW + 0.25)
+        arrivals.frame(0, 0, NOW)
+        arrivals.record(start + 7, NOW, eliciting=False)
+        arrivals.record(start + 8, NOW, eliciting=True)
+        keys.append((recovery.key(NOW, start + 6), arrivals.key(NOW)))
+    assert keys[0] == keys[1]
+
+
+def test_acks_that_nobody_asked_for_do_not_make_ever_new_keys() -> None:
+    arrivals = make_arrivals()
+    keys = []
+    for _ in range(10):
+        arrivals.frame(0, 0, NOW)
+        keys.append(arrivals.key(NOW))
+    assert keys[-1] == keys[-2]
 
 
 def test_the_twin_of_a_drawer_draws_the_same() -> None:

@@ -33,6 +33,15 @@ def test_ten_packets_may_be_in_flight_at_first() -> None:
     assert congestion.in_flight == congestion.window == 10 * MTU
 
 
+@pytest.mark.parametrize(
+    ("mtu", "window"), [(64, 640), (1200, 12000), (1472, 14720), (1500, 14720), (65507, 131014)]
+)
+def test_the_first_window_is_ten_packets_within_what_the_internet_bears(
+    mtu: int, window: int
+) -> None:
+    assert Congestion(mtu).window == window
+
+
 def test_room_is_room_even_for_part_of_a_packet() -> None:
     congestion = Congestion(MTU)
     fly(congestion, 9)
@@ -118,15 +127,6 @@ def test_after_a_loss_a_full_flight_grows_the_window_by_about_one_packet() -> No
     fly(congestion, 6)
     land(congestion, 6, 4.0)
     assert 6.6 * MTU <= congestion.window <= 7 * MTU
-
-
-def test_there_is_room_for_precautions_up_to_half_the_window() -> None:
-    congestion = Congestion(MTU)
-    assert congestion.is_quiet
-    fly(congestion, 5)
-    assert congestion.is_quiet
-    congestion.sent(1)
-    assert not congestion.is_quiet
 
 
 @given(

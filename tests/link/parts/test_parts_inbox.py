@@ -177,6 +177,31 @@ def test_messages_before_a_broken_rule_are_handed_over() -> None:
     assert out == [b"good"]
 
 
+# Messages that were refused
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_what_was_refused_counts_as_not_handed_over(index: int) -> None:
+    inbox = Inbox(WINDOW)
+    first, *others = cut([b"first", bytes(40), b"third", b"last"], 20)
+    inbox.begin()
+    take(inbox, first)
+    inbox.begin()
+    assert len(take(inbox, *reversed(others))) == 3
+    assert inbox.wanted == 5
+    inbox.take_back(index)
+    assert inbox.wanted == [1, 3, 4][index]
+
+
+def test_what_was_refused_of_messages_that_waited_counts_as_not_handed_over() -> None:
+    inbox = Inbox(WINDOW)
+    inbox.pause()
+    take(inbox, *cut([b"first", bytes(40), b"third"], 20))
+    assert len(inbox.resume()) == 3
+    inbox.take_back(2)
+    assert inbox.wanted == 3
+
+
 # Pausing
 
 

@@ -46,29 +46,33 @@ def test_while_nothing_moves_there_is_nothing_to_do() -> None:
 
 
 @pytest.mark.spec("L-16")
-def test_a_new_address_is_challenged_at_once_and_then_after_doubling_waits_three_times() -> None:
+def test_a_new_address_is_challenged_at_once_and_after_each_wait_three_times_in_all() -> None:
     made = watch()
     made.see(NEW, 1000, 1.0, here=False)
     assert made.due == 1.0
     tokens = []
-    for now, due in ((1.0, 1.5), (1.5, 2.5), (2.5, 4.5)):
+    for now in (1.0, 1.5, 2.0):
         tokens.append(token(made, now, NEW))
         assert sent(made, now) == []
-        assert made.due == due
+        assert made.due == now + WAIT
     assert len(set(tokens)) == 1
-    assert sent(made, 4.5) == []
+    assert sent(made, 2.5) == []
     assert made.is_idle
     assert made.settle(tokens[0], NEW) is None
 
 
 @pytest.mark.spec("L-16")
-def test_on_a_path_that_seems_short_a_response_is_waited_for_as_on_one_that_is_not_known() -> None:
+def test_a_response_that_comes_after_an_address_was_given_up_proves_it_when_it_is_named_anew() -> (
+    None
+):
     made = watch()
     made.see(NEW, 1000, 1.0, here=False)
-    for now in (1.0, 1.0625, 1.1875):
-        assert made.due == now
-        made.packets(0.0625, now)
-    assert made.due == 1.0 + 3.072
+    proof = token(made, 1.0, NEW)
+    for now in (2.0, 3.0, 4.0):
+        sent(made, now)
+    assert made.settle(proof, NEW) is None
+    made.see(NEW, 28, 5.0, here=False)
+    assert made.settle(proof, NEW) is not None
 
 
 @pytest.mark.spec("L-19")

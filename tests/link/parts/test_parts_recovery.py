@@ -155,6 +155,17 @@ def test_a_packet_before_an_acked_one_is_lost_after_nine_eighths_of_a_round_trip
     assert made.deadline == NEVER
 
 
+def test_the_loss_timer_is_that_of_the_oldest_packet_that_is_missing() -> None:
+    made = recovery()
+    for number in range(3):
+        send(made, number, now=number / 4)
+    # The path is slow, and the newest was quick.
+    made.rtt.sample(4.0, 0.0)
+    acknowledge(made, ack(2), 1.0)
+    assert in_flight(made) == [0, 1]
+    assert made.deadline == made.rtt.loss_delay()
+
+
 def test_an_ack_that_comes_late_finds_the_older_packet_lost() -> None:
     made = recovery()
     send(made, 0, now=0.0)
@@ -239,6 +250,14 @@ def test_a_probe_timeout_that_is_late_counts_once() -> None:
     assert made.deadline == 1000.0 + 1.5
 
 
+def test_the_probes_of_each_timeout_begin_with_the_oldest_segment() -> None:
+    made = recovery()
+    send(made, 0)
+    made.probed = 3
+    made.expire(100.0)
+    assert made.probed == 0
+
+
 def test_an_ack_with_news_ends_probes_and_backoff_and_one_without_does_not() -> None:
     made = recovery()
     send(made, 0, 1)
@@ -321,12 +340,16 @@ class Model:
         self.places += 1
         self.waits_since = now
 
-    def is_probe_due(self, now: float, made: Recovery) -> bool:
-        waits_for_loss = self.newest is not None and any(
-            one < self.newest[0] for one in self.flight
-        )
+    def deadline(self, made: Recovery) -> float:
+        newest = -1 if self.newest is None else self.newest[0]
+        waiting = [flown.sent_at for number, flown in self.flight.items() if number < newest]
+        if waiting:
+            return min(waiting) + made.rtt.loss_delay()
         timeout = made.rtt.probe_timeout(self.timeouts)
-        if not self.flight or waits_for_loss or now < self.waits_since + timeout:
+        return self.waits_since + timeout if self.flight else NEVER
+
+    def is_probe_due(self, now: float, made: Recovery) -> bool:
+        if now < self.deadline(made):
             return False
         self.waits_since = now
         self.timeouts += 1
@@ -400,7 +423,7 @@ def test_every_packet_meets_the_fate_that_the_rules_say(script: list[tuple[str, 
         assert made.backoff == model.timeouts
         assert in_flight(made) == list(model.flight)
         assert made.congestion.in_flight == SIZE * len(model.flight)
-        assert (made.deadline == NEVER) == (not model.flight)
+        assert made.deadline == model.deadline(made)
 
 
 def test_a_late_loss_timer_leaves_no_probe_timer_that_has_passed() -> None:
@@ -433,6 +456,16 @@ def test_on_another_path_all_in_flight_is_lost_without_being_a_sign_of_congestio
     send(made, 4, now=100.0)
     acknowledge(made, ack(4), 100.25)
     assert made.rtt.smoothed == made.rtt.minimum == 0.25
+
+
+def test_on_another_path_no_timer_of_the_old_one_is_left() -> None:
+    made = recovery()
+    send(made, 0, 1, now=0.0)
+    acknowledge(made, ack(1), 0.5)
+    assert made.deadline == 9 / 8 * 0.5
+    made.start_afresh(500)
+    send(made, 2, now=10.0)
+    assert made.deadline == 10.0 + made.rtt.probe_timeout()
 
 
 # What a packet carried
