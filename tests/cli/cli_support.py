@@ -21,7 +21,9 @@ COMMAND = [sys.executable, "-W", "error", "-m", "palaver_io"]
 
 def make_environment() -> dict[str, str]:
     path = os.pathsep.join(str(ROOT / one) for one in ("src", "adapters"))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
+    environment.pop("PYTHONUNBUFFERED", None)  # processes must get along without it
+    return environment
 
 
 class Process:

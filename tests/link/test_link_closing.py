@@ -543,6 +543,7 @@ def test_a_tombstone_stands_for_twenty_seconds() -> None:
     pair.b.tell(Abort(1))
     ended = pair.wire.now
     pair.wire.run_to(ended + 19.99)
+    pair.wire.nudge(B)
     assert pair.b.stats["tombstones"] == 1
     pair.wire.inject(asked, A, B)
     assert pair.b.machine.is_idle

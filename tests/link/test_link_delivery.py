@@ -306,6 +306,21 @@ def test_messages_that_are_sent_before_one_tick_share_packets() -> None:
     assert len(pair.wire.flights) == before + 2
 
 
+@pytest.mark.spec("D-11")
+@pytest.mark.parametrize(("mtu", "packets"), [(64, 10), (1200, 10), (1472, 10), (9000, 2)])
+def test_no_more_is_in_flight_than_the_window_allows(mtu: int, packets: int) -> None:
+    pair = Pair(limits=Limits(mtu=mtu)).open()
+    seen = len(pair.wire.flights)
+    pair.a.send(*[bytes(60000)] * 4, ref=0)
+    first = pair.wire.flights[seen:]
+    assert len(first) == packets
+    assert {len(flight.data) for flight in first} == {mtu}
+    pair.wire.run(60)
+    assert pair.a.delivered == list(range(4))
+    if mtu == 1200:  # it doubles with every round trip
+        assert pair.a.times(Delivered)[-1] - 1 <= 6 * 2 * DELAY
+
+
 def test_nothing_is_sent_before_the_tick() -> None:
     pair = Pair().open()
     sent = len(pair.wire.flights)

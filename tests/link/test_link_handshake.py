@@ -1038,6 +1038,8 @@ def test_time_that_runs_backwards_is_clamped() -> None:
     for now in (pair.wire.now - 1000, -5.0):
         assert pair.a.machine.handle(Tick(), now) == []
         assert pair.a.machine.deadline == deadline
+    pair.a.machine.handle(Finish(1), -5.0)
+    assert pair.a.machine.deadline == pair.wire.now
 
 
 def test_handling_within_handling_raises() -> None:

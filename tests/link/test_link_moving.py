@@ -28,6 +28,8 @@ from palaver import (
     Say,
     Send,
     Side,
+    WouldBlock,
+    Writable,
 )
 from palaver.link.states import State
 from palaver.wire.frames import PathChallenge, PathResponse, Ping, Segment
@@ -169,8 +171,9 @@ def test_a_moved_link_is_known_by_its_new_address_to_a_reset() -> None:
 
 def test_an_old_packet_from_elsewhere_moves_nothing() -> None:
     pair = ready_pair()
-    old = pair.a.forge(Ping())
-    newer = pair.a.forge(Ping())
+    stuffing = b"\x80\x00\x64" + bytes(100)  # enough to be allowed a challenge
+    old = pair.a.forge(stuffing)
+    newer = pair.a.forge(stuffing)
     pair.wire.inject(newer, A, B)
     seen = len(pair.wire.flights)
     pair.wire.inject(old, STRANGER, B)
@@ -198,10 +201,25 @@ def test_a_packet_that_somebody_passes_on_does_not_divert_the_link() -> None:
     assert len(pair.a.received) == 20
 
 
+@pytest.mark.spec("L-18")
+def test_there_is_no_candidate_any_more_when_the_peer_is_heard_where_it_was() -> None:
+    for heard in (False, True):
+        pair = ready_pair()
+        stuffing = b"\x80\x00\x64" + bytes(100)
+        pair.wire.inject(pair.a.forge(stuffing), STRANGER, B)
+        assert len(to(pair, STRANGER)) == 1
+        if heard:
+            pair.wire.inject(pair.a.forge(Ping()), A, B)
+        pair.wire.run(10)
+        assert len(to(pair, STRANGER)) == (1 if heard else 3)
+
+
 @pytest.mark.parametrize("lie", ["token", "address", "unasked"])
 def test_a_wrong_response_moves_nothing(lie: str) -> None:
     pair = ready_pair()
     pair.wire.lose_from(A, B)
+    old = pair.a.link.channel.number
+    pair.a.link.channel.number += 1
     if lie != "unasked":
         pair.wire.inject(pair.a.forge(Segment(1, message(bytes(50)), last=True)), STRANGER, B)
     token = b"12345678"
@@ -209,7 +227,8 @@ def test_a_wrong_response_moves_nothing(lie: str) -> None:
         (challenge,) = to(pair, STRANGER)[0].frames
         assert isinstance(challenge, PathChallenge)
         token = challenge.token
-        pair.wire.inject(pair.a.forge(PathResponse(token)), THIRD, B)
+        # Not the newest, so that it does not make THIRD the candidate.
+        pair.wire.inject(pair.a.forge(PathResponse(token), number=old), THIRD, B)
     else:
         pair.wire.inject(pair.a.forge(PathResponse(token)), STRANGER, B)
     assert pair.b.link.channel.address == A
@@ -371,6 +390,24 @@ def test_what_was_commanded_before_calls_crossed_holds_for_the_link_that_results
         wire.run(2)
         assert not [one for one in told(wire, A) if isinstance(one, Received)]
         assert wire.tell(A, Resume(1)) == [Received(1, message(b"x"))]
+
+
+def test_a_queue_that_was_full_before_calls_crossed_becomes_writable() -> None:
+    for seed in range(4):
+        wire = Wire()
+        for address in (A, B):
+            machine = Endpoint(
+                entropy(f"{address} {seed}"), roles=(ROLE,), limits=Limits(queue_messages=4)
+            )
+            wire.add(address, machine)
+        for address, peer in ((A, B), (B, A)):
+            wire.tell(address, Dial(peer, ROLE))
+            with pytest.raises(WouldBlock):
+                wire.tell(address, *[Send(1, message(b"x"), ref) for ref in range(5)])
+        wire.run(2)
+        for address in (A, B):
+            assert Writable(1) in told(wire, address)
+            assert len([one for one in told(wire, address) if isinstance(one, Received)]) == 4
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -327,4 +327,4 @@ class Conversations(RuleBasedStateMachine):
 
 
 TestConversations = Conversations.TestCase
-TestConversations.settings = settings(examples(400), stateful_step_count=40)
+TestConversations.settings = settings(examples(300), stateful_step_count=40)

@@ -107,6 +107,28 @@ def test_through_loss_too_the_living_stay_and_the_caller_is_told(seed: int) -> N
 
 
 @pytest.mark.spec("H-18")
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_refusal_that_is_lost_is_said_again_at_the_next_hello(lost: int) -> None:
+    chat = Chat(2, max_inbound=1)
+    stage, bob = chat.stage, chat.bob
+    stage.sim.run_for(3)
+    carl = stage.endpoint(CARL)
+    called_at = stage.now
+    stage.call(carl, bob)
+    stage.sim.run_until(lambda: bob.tables["waiting"] == 1)
+    stage.sim.path(BOB, CARL).cut = True
+    stage.sim.run_until(lambda: bob.stats["refused"] == lost)
+    stage.sim.path(BOB, CARL).cut = False
+    stage.sim.run_for(2)
+    ((time, reason),) = ended(carl)
+    assert reason == Reason.BUSY
+    assert time - called_at < 0.5 + 0.25 * lost
+    assert pings_to(bob, ANN, called_at) == 1
+    stage.sim.run_for(12)
+    assert bob.tables["waiting"] == 0
+
+
+@pytest.mark.spec("H-18")
 def test_when_the_conversation_ends_the_next_hello_finds_a_place() -> None:
     chat = Chat(1, max_inbound=1)
     stage, bob = chat.stage, chat.bob
@@ -246,8 +268,9 @@ def test_callers_that_wait_for_the_same_place_get_it_one_after_the_other() -> No
         if caller is not winners[0]:
             assert [reason for _, reason in ended(caller)] == [Reason.BUSY], caller.label
     assert len(opened(bob)) == 2
-    assert bob.tables["waiting"] == 0
     assert bob.tables["half_open"] == 0
+    stage.sim.run_for(10)
+    assert bob.tables["waiting"] == 0
 
 
 # Whose callers are not there at all

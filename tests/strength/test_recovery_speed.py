@@ -174,6 +174,25 @@ def test_a_last_message_that_is_lost_is_said_again_after_a_probe_timeout(losses:
     assert heard_at - said_at == pytest.approx(wait * (2**losses - 1) + ONE_WAY)
 
 
+@pytest.mark.spec("D-1", "D-8")
+def test_three_packets_later_a_lost_one_is_missed() -> None:
+    """Messages that leave no room for copies: one is lost, and one comes each millisecond."""
+    chat = Chat(4, every=0.001, size=1150)
+    stage, ann, bob = chat.stage, chat.ann, chat.bob
+    stage.sim.run_for(5)
+    path = stage.sim.path(ANN, BOB)
+    path.cut = True
+    lost = len(chat.said[ann.label])
+    chat.say(ann)
+    path.cut = False
+    stage.sim.run_for(0.001)
+    chat.run(0.006, ann)
+    chat.finish()
+    # Three later ones, an acknowledgement of the third, and the way there.
+    assert chat.delays(bob)[lost] == pytest.approx(0.003 + 3 * ONE_WAY)
+    assert ann.stats["segments_resent"] == 1
+
+
 # Copies, as a precaution
 
 

@@ -29,6 +29,7 @@ from .inbox import Inbox
 from .outbox import PACKET_OVERHEAD, Outbox, Outgoing, Pending
 from .path import PathWatch
 from .recovery import Recovery, SentPacket
+from .vigil import Vigil
 
 _UNTOLD = -1
 
@@ -37,21 +38,15 @@ class Channel:
     """Numbered packets both ways between two link ids."""
 
     __slots__ = (
-        "_credit_probe_at",
-        "_keepalive",
-        "_last_sent",
         "_news",
         "_path",
         "_ping",
         "_room",
-        "_suspect_since",
         "_timing",
-        "_waiting_since",
         "address",
         "arrivals",
         "counters",
         "inbox",
-        "last_heard",
         "mtu",
         "number",
         "outbox",
@@ -59,6 +54,7 @@ class Channel:
         "recovery",
         "remote",
         "repeat_ack",
+        "vigil",
     )
 
     def __init__(self, address: Address, context: Context, secret: bytes) -> None:
@@ -79,28 +75,22 @@ class Channel:
         self.recovery = Recovery(timing, limits.mtu)
         # The number of the next packet.
         self.number = 0
-        self.last_heard = 0.0
         # Put an ack into every packet, whether or not one is owed.
         self.repeat_ack = False
         self._timing = timing
-        self._keepalive = timing.keepalive * (1 + timing.keepalive_jitter * (2 * jitter - 1))
+        self.vigil = Vigil(timing, jitter)
         self._room = 0
-        self._last_sent = 0.0
         self._ping = False
         self._path = PathWatch(secret)
-        # Since when the peer has been asked for a sign of life.
-        self._suspect_since: float | None = None
         # The packet that tells of a late hand-over, until it is acknowledged.
         self._news: int | None = None
-        self._waiting_since: float | None = None
-        self._credit_probe_at: float | None = None
 
     def open(self, remote: int, mtu: int, credit: int, now: float) -> list[Pending]:
         """Start to talk to link id `remote`; give the queued messages that are too large."""
         self.remote = remote
         self.mtu = min(self.mtu, mtu)
         self._room = self.mtu - PACKET_OVERHEAD
-        self.last_heard = self._last_sent = now
+        self.vigil.start(now)
         self.recovery = Recovery(self._timing, self.mtu)
         return self.outbox.open(self.mtu, credit)
 
@@ -115,23 +105,16 @@ class Channel:
     def challenge(self, now: float) -> None:
         """Ask the peer for a sign of life; without one the link is soon dead."""
         self._ping = True
-        if self._suspect_since is None:
-            self._suspect_since = now
+        self.vigil.suspect(now)
 
     # Getters
 
     @property
     def deadline(self) -> float:
         """When `tick` is next due."""
-        due = self._last_sent + self._keepalive
-        since = self._waiting_since
-        if since is not None:
-            silent_since = max(since, self.last_heard)
-            due = min(due, silent_since + self._timing.dead_peer, self.recovery.deadline)
-            if self._credit_probe_at is not None:
-                due = min(due, self._credit_probe_at)
-        if self._suspect_since is not None:
-            due = min(due, self._suspect_since + self._suspicion)
+        due = self.vigil.deadline(self._suspicion)
+        if self.vigil.is_waiting:
+            due = min(due, self.recovery.deadline)
         ack_at, overdue_at = self.arrivals.ack_at, self.outbox.overdue_at
         if ack_at is not None and ack_at < due:
             due = ack_at
@@ -150,14 +133,13 @@ class Channel:
 
     def is_dead(self, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
-        since, suspect = self._waiting_since, self._suspect_since
-        if suspect is not None and now >= suspect + self._suspicion:
-            return True
-        return since is not None and now >= max(self.last_heard, since) + self._timing.dead_peer
+        return self.vigil.is_dead(self._suspicion, now)
 
     @property
     def _suspicion(self) -> float:
-        """How long the peer has for a sign of life."""
+        """How long a suspected peer has for a sign of life."""
+        if not self.vigil.is_suspicious:
+            return 0.0
         return max(self._timing.suspect, 3 * self.recovery.rtt.probe_timeout())
 
     # Packets in
@@ -174,8 +156,7 @@ class Channel:
         heard = Heard()
         if source != self.address or not self._path.is_idle:
             self._watch_path(number, source, len(datagram), now)
-        self.last_heard = now
-        self._suspect_since = None
+        self.vigil.hear(now)
         try:
             frames = decode_frames(packet, DATA_HEADER_SIZE)
         except DecodeError:
@@ -280,10 +261,7 @@ class Channel:
         """Act on the timers that are due and send all that may be sent."""
         if self.recovery.deadline <= now:
             self._take_back(self.recovery.expire(now), now)
-        if self._credit_probe_at is not None and now >= self._credit_probe_at:
-            self._credit_probe_at = None
-            self._ping = True
-        if now >= self._last_sent + self._keepalive:
+        if self.vigil.wants_ping(now):
             self._ping = True
         if not self._path.is_idle:
             wait = self.recovery.rtt.probe_timeout()
@@ -294,16 +272,8 @@ class Channel:
 
     def _note_waiting(self, now: float) -> None:
         """Take note of whether anything awaits an acknowledgement, or credit."""
-        in_flight = self.recovery.packets
-        if not in_flight and not self.outbox.has_more:
-            self._waiting_since = self._credit_probe_at = None
-            return
-        if self._waiting_since is None:
-            self._waiting_since = now
-        if in_flight:
-            self._credit_probe_at = None
-        elif self._credit_probe_at is None:
-            self._credit_probe_at = now + self._timing.probe_cap
+        in_flight, more = bool(self.recovery.packets), self.outbox.has_more
+        self.vigil.note(now, in_flight=in_flight, more=more)
 
     def _send(self, now: float, out: list[Action]) -> None:
         arrivals, recovery, outbox = self.arrivals, self.recovery, self.outbox
@@ -388,7 +358,7 @@ class Channel:
         """Send a packet, and give it; with `segments` None nobody waits for its acknowledgement."""
         number = self.number
         datagram = self._seal(frames)
-        self._last_sent = now
+        self.vigil.last_sent = now
         if segments is not None:
             self.recovery.sent(number, len(datagram), segments, now)
         self.counters.datagrams_out += 1
@@ -420,24 +390,17 @@ class Channel:
         twin.outbox = self.outbox.clone()
         twin.inbox = self.inbox.clone()
         twin.arrivals = self.arrivals.clone()
+        twin.vigil = self.vigil.clone()
         twin._path = self._path.clone()
         twin.recovery = self.recovery.clone(twin.outbox.segments())
         return twin
 
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value: times and packet numbers relative."""
-
-        def ago(then: float | None) -> float | None:
-            return None if then is None else then - now
-
         return (
             self.address,
             self._room,
-            ago(self.last_heard),
-            ago(self._last_sent),
-            ago(self._waiting_since),
-            ago(self._suspect_since),
-            ago(self._credit_probe_at),
+            self.vigil.key(now),
             self._path.key(now),
             self._ping,
             None if self._news is None else self.number - self._news,

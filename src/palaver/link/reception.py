@@ -93,12 +93,12 @@ class Reception:
         if wait is None:
             if not taken:
                 return self._refuse(hello, source, now, Reason.BUSY)
-            stalest = min(taken, key=lambda link: link.channel.last_heard)
+            stalest = min(taken, key=lambda link: link.channel.vigil.last_heard)
             self.waiting.seat(caller, now, stalest.number)
             return Decision(check=stalest.number)
         for link in taken:
             if link.number == wait.link:
-                if link.channel.last_heard > wait.since:
+                if link.channel.vigil.last_heard > wait.since:
                     return self._refuse(hello, source, now, Reason.BUSY)
                 return Decision(check=link.number)
         # That one has ended, but somebody else was faster.

@@ -149,7 +149,7 @@ def decide(
 
 def conversation(number: int, last_heard: float) -> Link:
     link = Link(number, number, "duo", ("peer", number), Context(), bytes(32))
-    link.channel.last_heard = last_heard
+    link.channel.vigil.last_heard = last_heard
     return link
 
 
@@ -267,7 +267,7 @@ def test_while_all_places_are_taken_the_one_heard_least_lately_is_checked() -> N
     for now in (10.0, 10.25):
         decision = decide(made, what, now=now, inbound=links, places=3)
         assert decision == Decision(check=2)
-    links[1].channel.last_heard = 10.375
+    links[1].channel.vigil.last_heard = 10.375
     decision = decide(made, what, now=10.5, inbound=links, places=3)
     assert replied(decision) == Refuse(7, Reason.BUSY, (1,))
     # The next call begins anew.
