@@ -229,6 +229,9 @@ class Run:
         body = message(ref.to_bytes(8, "big") + bytes(size - 9))
         assert side.link is not None
         if side.closed is None and self.command(side, Send(side.link, body, ref)):
+            if ref in side.undelivered:  # the end has begun
+                side.undelivered.discard(ref)
+                return
             side.accepted.append(body)
 
     def wait_for(self, condition: Callable[[], bool]) -> None:

@@ -106,7 +106,6 @@ class Reception:
         return self._let_wait(hello, source, now, taken)
 
     def _refuse(self, hello: Hello, source: Address, now: float, reason: Reason) -> Decision:
-        self.waiting.leave((source, hello.link))
         return self._reply(make_refuse(hello, reason), source, now)
 
     def _reply(self, packet: bytes, source: Address, now: float) -> Decision:
