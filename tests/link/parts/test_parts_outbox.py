@@ -34,6 +34,18 @@ def put(outbox: Outbox, *messages: bytes) -> None:
         outbox.put(message, ref, 10.0 + ref)
 
 
+def accepted(outbox: Outbox, message: bytes) -> int:
+    """Queue a message again and again until that blocks; tell how often it could be done."""
+    count = 0
+    while True:
+        try:
+            outbox.check(message)
+        except WouldBlock:
+            return count
+        outbox.put(message, None, 10.0)
+        count += 1
+
+
 def fill(outbox: Outbox, room: int = ROOM) -> tuple[list[Segment], list[Outgoing]]:
     """Give what goes into a packet, as the peer sees it and as the outbox does."""
     parts: list[bytes] = []
@@ -258,6 +270,20 @@ def test_a_segment_that_has_arrived_is_not_sent_again() -> None:
     assert not outbox.is_empty
 
 
+def test_a_segment_that_was_delivered_need_not_be_acknowledged_too() -> None:
+    outbox = opened(b"one")
+    _, carried = fill(outbox)
+    outbox.deliver(1)
+    assert outbox.lost(carried) == 0
+    assert not outbox.has_more
+
+
+def test_a_lost_segment_that_just_fits_is_sent_again() -> None:
+    outbox = opened(bytes(60))
+    outbox.lost(fill(outbox)[1])
+    assert numbers(fill(outbox, HEADER + 60)[0]) == [0]
+
+
 def test_a_segment_that_was_delivered_while_it_waited_is_not_sent_again() -> None:
     outbox = opened(b"one", b"two")
     _, carried = fill(outbox)
@@ -448,6 +474,22 @@ def test_opening_gives_back_what_is_too_large_for_the_peer_and_keeps_the_rest() 
     assert refs(outbox.deliver(2)) == [0, 2]
 
 
+@pytest.mark.spec("D-13")
+def test_opening_keeps_what_just_fits_the_window_of_the_peer() -> None:
+    outbox = Outbox(Limits())
+    put(outbox, bytes(2 * PAYLOAD), bytes(2 * PAYLOAD + 1))
+    assert refs(outbox.open(MTU, 2 * (PAYLOAD + SEGMENT_CHARGE))) == [1]
+
+
+def test_what_opening_gives_back_is_no_longer_awaited_nor_in_the_queue() -> None:
+    outbox = Outbox(Limits(queue_messages=4, queue_bytes=10_000))
+    put(outbox, bytes(5000), bytes(10), bytes(4000))
+    assert outbox.overdue_at == 10.0
+    outbox.open(MTU, 2000)
+    assert outbox.overdue_at == 11.0
+    assert accepted(outbox, bytes(1000)) == 3
+
+
 def test_opening_gives_back_a_message_that_was_overdue_too() -> None:
     outbox = Outbox(Limits())
     put(outbox, bytes(10), bytes(5000))
@@ -471,6 +513,18 @@ def test_the_queue_takes_so_many_bytes_and_then_blocks() -> None:
     outbox.check(bytes(40))
     with pytest.raises(WouldBlock):
         outbox.check(bytes(41))
+
+
+def test_a_queue_that_has_drained_takes_as_much_as_before() -> None:
+    for limits, count in (
+        (Limits(queue_messages=4), 4),
+        (Limits(queue_bytes=100), 3),
+        (Limits(queue_bytes=90), 3),
+    ):
+        outbox = opened(limits=limits)
+        for _ in range(4):
+            assert accepted(outbox, bytes(30)) == count
+            packets(outbox)
 
 
 def test_one_message_is_taken_however_small_the_queue_is() -> None:
@@ -501,6 +555,15 @@ def test_a_queue_that_is_full_of_bytes_is_writable_at_half_of_them() -> None:
         outbox.check(bytes(60))
     assert not outbox.take_writable()
     fill(outbox, HEADER + 60)
+    assert outbox.take_writable()
+
+
+def test_exactly_half_is_half() -> None:
+    outbox = opened(*[bytes(30)] * 4, limits=Limits(queue_bytes=120))
+    with pytest.raises(WouldBlock):
+        outbox.check(b"x")
+    # One is sent, and the next is cut up: half of them wait in the queue.
+    fill(outbox, HEADER + 30)
     assert outbox.take_writable()
 
 
