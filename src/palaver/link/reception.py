@@ -32,6 +32,9 @@ class Decision:
 
 DROP = Decision()
 
+COOKIE_COST = 0.02
+"""Of a reply: else who forges a host's address could use up its replies and keep it out."""
+
 
 class Reception:
     """Decides, within its bounds, who gets in."""
@@ -63,9 +66,8 @@ class Reception:
         is_full = len(taken) >= places
         proved = self._cookies.is_good(source, hello, now)
         if not proved and (self._always or is_full or not self.half_open.has_room(source)):
-            return self._reply(
-                Cookie(hello.link, self._cookies.bake(source, hello, now)).encode(), source, now
-            )
+            cookie = self._cookies.bake(source, hello, now)
+            return self._reply(Cookie(hello.link, cookie).encode(), source, now, COOKIE_COST)
         if is_full:
             return self._let_wait(hello, source, now, taken)
         self.waiting.leave((source, hello.link))
@@ -108,8 +110,8 @@ class Reception:
     def _refuse(self, hello: Hello, source: Address, now: float, reason: Reason) -> Decision:
         return self._reply(make_refuse(hello, reason), source, now)
 
-    def _reply(self, packet: bytes, source: Address, now: float) -> Decision:
-        if not self.budget.take(source, now):
+    def _reply(self, packet: bytes, source: Address, now: float, cost: float = 1.0) -> Decision:
+        if not self.budget.take(source, now, cost):
             return DROP
         return Decision(reply=CLEAR.seal(packet))
 

@@ -34,13 +34,13 @@ class ReplyBudget:
             return counted + REFILL
         return float("inf")
 
-    def take(self, address: Address, now: float) -> bool:
-        """Spend one token of a host, if it has one."""
+    def take(self, address: Address, now: float, cost: float = 1.0) -> bool:
+        """Spend `cost` tokens of a host, if it has them."""
         host = host_of(address)
         tokens, counted = self._buckets.pop(host, (float(self._rate), now))
         tokens = min(tokens + (now - counted) * self._rate, float(self._rate))
-        enough = tokens >= 1
-        self._buckets[host] = (tokens - 1 if enough else tokens, now)
+        enough = tokens >= cost
+        self._buckets[host] = (tokens - cost if enough else tokens, now)
         if len(self._buckets) > HOSTS:
             del self._buckets[next(iter(self._buckets))]
         return enough
