@@ -30,7 +30,7 @@ from palaver import (
 )
 from palaver.link.states import State
 from palaver.wire.frames import Ack, Close, Ping, Segment
-from palaver.wire.packets import DATA_HEADER, Kind, Reset
+from palaver.wire.packets import DATA_HEADER, Kind, Refuse, Reset
 from palaver.wire.sealing import CLEAR
 
 ROUND = 2 * DELAY
@@ -507,6 +507,29 @@ def test_a_close_is_repeated_to_the_address_of_the_link_only() -> None:
     for _ in range(5):
         pair.wire.inject(packet, STRANGER, A)
     assert len(pair.wire.flights) == seen
+
+
+@pytest.mark.parametrize("how", ["by us", "by the peer", "by a refusal"])
+def test_an_end_that_lost_something_is_never_clean_whatever_its_reason(how: str) -> None:
+    pair = Pair()
+    if how == "by a refusal":
+        pair.wire.lose_from(A)
+        pair.call()
+        pair.a.send(b"x", ref=1)
+        refusal = Refuse(pair.a.link.local, Reason.LEFT, (1,))
+        pair.wire.inject(CLEAR.seal(refusal.encode()), B, A)
+    else:
+        pair.open()
+        pair.wire.lose_from(A)
+        pair.a.send(b"x", ref=1)
+        if how == "by us":
+            pair.a.tell(Abort(1, Reason.LEFT))
+        else:
+            pair.b.tell(Abort(1, Reason.LEFT))
+            pair.wire.run(1)
+    assert pair.a.undelivered == [1]
+    assert pair.a.closed is not None
+    assert not pair.a.closed.clean
 
 
 # Tombstones
