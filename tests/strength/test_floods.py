@@ -72,7 +72,7 @@ class Flood:
         random = self.random
         for n in range(datagrams):
             data = self.hello()
-            if n % 8 == 0:
+            if (self.sent + n) % 8 == 0:
                 stray = DATA_HEADER.pack(Kind.DATA, 1 + random.below(2**64 - 1), n)
                 data = CLEAR.seal(stray + b"\x04\0\0")
             source = self.hosts[random.below(len(self.hosts))]
@@ -201,6 +201,27 @@ def test_all_honest_callers_get_in_through_a_flood(seed: int, loss: float) -> No
     assert max(took) < (2.5 * RTT if not loss else 2.5)
     chat.finish()
     assert len(bob.notices(Opened)) == 21
+
+
+@pytest.mark.spec("H-17", "L-11", "L-14")
+@pytest.mark.parametrize("rate", [50, 300, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_who_forges_in_the_name_of_a_host_does_not_keep_its_callers_out(
+    seed: int, rate: int
+) -> None:
+    """They take the half-open links of that host, but not the cookies that its callers need."""
+    stage = Stage(seed)
+    bob, carl = stage.endpoint(BOB), stage.endpoint(CARL)
+    flood = Flood(stage, bob)
+    flood.hosts = [(CARL[0], 1024 + n) for n in range(5000) if 1024 + n != CARL[1]]
+    for turn in range(150):
+        if turn == 50:
+            stage.call(carl, bob)
+        flood.pour(rate // 50)
+        stage.sim.run_for(0.02)
+    ((opened_at, _),) = [(time, one) for time, one in carl.told if isinstance(one, Opened)]
+    assert opened_at - 1.0 < 1.0
+    assert flood.peaks["half_open"] == Limits().half_open_per_host
 
 
 @pytest.mark.spec("H-17", "L-11")

@@ -80,7 +80,9 @@ class LinkTable:
         if link.state is State.CLOSED:
             self.by_number.pop(number, None)
             self._by_local.pop(link.local, None)
-            self._by_remote.pop((address, remote), None)
+            # Only a peer that uses an id twice can have put another link there.
+            if self._by_remote.get((address, remote)) is link:
+                del self._by_remote[address, remote]
 
     def note_heard(self, link: Link) -> None:
         """Take note that DATA has come on a link for the first time."""

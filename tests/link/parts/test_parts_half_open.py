@@ -67,6 +67,7 @@ def test_a_proved_caller_takes_the_place_of_the_oldest_that_is_not_proved() -> N
     half_open = HalfOpen(LIMITS)
     for link, proved in ((1, True), (2, False), (3, False), (4, True)):
         half_open.add(link, (f"host-{link}", 1), proved=proved)
+    assert half_open.links() == [1, 2, 3, 4]
     assert half_open.place_for(("new", 1)) == 2
     half_open.discard(2)
     half_open.add(5, ("new", 1), proved=True)
