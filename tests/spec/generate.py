@@ -160,7 +160,7 @@ def states() -> str:
 
 def transitions() -> str:
     rows = []
-    for (state, what), (action, after) in TABLE.items():
+    for (state, what), (action, after) in sorted(TABLE.items()):
         rows.append(
             [state.name, what.name, ACTION_WORDS[action], "" if after == state else after.name]
         )
@@ -169,7 +169,7 @@ def transitions() -> str:
 
 def diagram() -> str:
     edges: dict[tuple[State, State], list[str]] = {}
-    for (state, what), (_, after) in TABLE.items():
+    for (state, what), (_, after) in sorted(TABLE.items()):
         if after != state:
             edges.setdefault((state, after), []).append(what.name)
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> CALLING", "    [*] --> WELCOMED"]

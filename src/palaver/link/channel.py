@@ -329,7 +329,7 @@ class Channel:
             self.counters.segments_resent += len(segments)
             room -= sum(map(len, frames))
         congestion = recovery.congestion
-        recovery.limited = congestion.in_flight >= congestion.window and outbox.has_more
+        recovery.limited = congestion.is_full and outbox.has_more
         if recovery.limited and not recovery.probes:
             return segments
         fresh = outbox.fill(frames, room)

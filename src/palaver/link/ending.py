@@ -58,11 +58,10 @@ def rest(link: Link, _: None, now: float, __: list[Action]) -> None:
 
 
 def tell_closed(link: Link, _: None, __: float, out: list[Action]) -> None:
-    """Tell that the link has ended."""
+    """Tell that the link has ended, gracefully."""
     link.channel.stay()
-    farewell = link.farewell
-    closed = Closed(link.number, link.ref, farewell.reason, farewell.by, farewell.text)
-    out.append(closed)
+    end = link.farewell
+    out.append(Closed(link.number, link.ref, end.reason, end.by, end.text, graceful=True))
 
 
 def abort(link: Link, command: Abort, now: float, out: list[Action]) -> None:
@@ -98,7 +97,8 @@ def end_link(link: Link, reason: int, by: Side, text: str, out: list[Action]) ->
         if message.ref is not None:
             link.channel.counters.messages_undelivered += 1
             out.append(Undelivered(link.number, message.ref, reason))
-    tell_closed(link, None, 0.0, out)
+    link.channel.stay()
+    out.append(Closed(link.number, link.ref, reason, by, text))
 
 
 ACTIONS: dict[str, Callable[[Link, Any, float, list[Action]], None]] = {

@@ -6,6 +6,7 @@ own number for what the command asks, echoed by each notice that it leads to.
 
 from __future__ import annotations
 
+from dataclasses import field
 from enum import Enum
 
 from palaver.machine import Address, Event, Notice
@@ -167,18 +168,22 @@ class Finished(Notice):
 
 @value
 class Closed(Notice):
-    """The link has ended. No notice follows but the answers to later commands."""
+    """The link has ended. No notice follows but the answers to later commands.
+
+    `graceful` if it was closed in agreement, and all that was sent before was delivered.
+    """
 
     link: int
     ref: int | None
     reason: int
     by: Side
     text: str = ""
+    graceful: bool = field(default=False, compare=False)
 
     @property
     def clean(self) -> bool:
-        """Whether both programs were done: nothing that was sent before has been lost."""
-        return self.reason == Reason.LEFT
+        """Whether both sides were done and all was delivered: no error, and nothing lost."""
+        return self.graceful and self.reason == Reason.LEFT
 
     def describe(self) -> str:
         """Say the reason for people."""

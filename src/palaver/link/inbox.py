@@ -55,11 +55,6 @@ class Inbox:
         """Whether a segment is missing before one that is here."""
         return bool(self._early)
 
-    @property
-    def is_holding(self) -> bool:
-        """Whether complete messages wait for the program."""
-        return bool(self._waiting)
-
     def begin(self) -> None:
         """Take note that what is handed over from here on is handed over together."""
         self._starts.clear()
