@@ -17,7 +17,16 @@ CHALLENGE_SIZE = PACKET_OVERHEAD + PATH_FRAME_SIZE
 class Candidate:
     """An address that the newest packet came from, until it has proved itself or has not."""
 
-    __slots__ = ("_received", "_sent", "_token", "address", "attempts", "due", "sent_at")
+    __slots__ = (
+        "_received",
+        "_sent",
+        "_token",
+        "_withheld",
+        "address",
+        "attempts",
+        "due",
+        "sent_at",
+    )
 
     def __init__(self, address: Address, secret: bytes, now: float) -> None:
         self.address = address
@@ -28,6 +37,8 @@ class Candidate:
         # Bytes that came from there and went there: never more than came.
         self._received = 0
         self._sent = 0
+        # Whether the last challenge could not be sent for want of bytes that came from there.
+        self._withheld = False
         # Always the same for an address: a response that comes after the candidate was forgotten is
         # a newest packet from there, names it anew, and proves it in the same breath.
         tag = repr(address).encode()
@@ -41,6 +52,11 @@ class Candidate:
     def credit(self, size: int) -> None:
         """Count bytes that came from there."""
         self._received += size
+        if self._withheld:
+            # It was none, then: it goes out now.
+            self._withheld = False
+            self.attempts -= 1
+            self.due = float("-inf")
 
     def spend(self) -> bool:
         """Count a packet that is to go there; False if too little has come from there."""
@@ -53,7 +69,8 @@ class Candidate:
         """Give the frame of the next challenge, if it may be sent; `wait` until the one after."""
         self.due = now + wait
         self.attempts += 1
-        if not self.spend():
+        self._withheld = not self.spend()
+        if self._withheld:
             return None
         self.sent_at = now
         return PathChallenge(self._token).encode()
@@ -74,6 +91,7 @@ class Candidate:
             self.attempts,
             self.sent_at - now,
             self._received - self._sent,
+            self._withheld,
             self._token,
         )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palaver.link.path import PathWatch
+from palaver.link.path import CHALLENGE_SIZE, PathWatch
 from palaver.machine import Address
 from palaver.wire.frames import Frame, PathChallenge, PathResponse, decode_frames
 
@@ -241,3 +241,17 @@ def test_both_sides_can_challenge_at_once() -> None:
     response, challenge = sent(made, 1.0)
     assert response == (PathResponse(b"12345678"), HOME)
     assert isinstance(challenge[0], PathChallenge)
+
+
+@pytest.mark.spec("L-16", "L-17")
+def test_a_challenge_that_was_withheld_goes_out_when_enough_has_come() -> None:
+    watch, elsewhere = PathWatch(b"secret" * 4), ("elsewhere", 9)
+    watch.see(elsewhere, CHALLENGE_SIZE, 0.0, here=False)
+    sent = [(0.0, len(watch.packets(0.1, 0.0)))]
+    # Nothing more comes from there: the second is due, but forbidden.
+    sent.append((0.1, len(watch.packets(0.1, 0.1))))
+    assert sent == [(0.0, 1), (0.1, 0)]
+    watch.credit(elsewhere, 2 * CHALLENGE_SIZE)
+    assert watch.due <= 0.15
+    assert [len(watch.packets(0.1, now)) for now in (0.15, 0.25, 0.35, 0.45)] == [1, 1, 0, 0]
+    assert watch.is_idle
