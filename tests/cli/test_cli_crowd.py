@@ -42,6 +42,8 @@ def test_a_name_or_an_address_picks_one() -> None:
         assert ann.out == ["Hub: by address", "Hub: @home"]
         bob.wait_for_out("Hub: and you")
         assert bob.out == ["Hub: to you", "Hub: and you"]
+        # Its stderr comes another way than what it sent to the others, and perhaps later.
+        hub.wait_for_err("NOT sent: line 5")
         problems = [line for line in hub.err if line.startswith("NOT sent")]
         here = "here: @Ann, @Bob Lee"
         assert problems == [
