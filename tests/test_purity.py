@@ -24,6 +24,7 @@ ALLOWED = {
     "heapq",
     "struct",
     "typing",
+    "unicodedata",
     "zlib",
 }
 FOR_TYPES_ONLY = {"typing_extensions"}

@@ -1,0 +1,53 @@
+"""Names that people give themselves, where each may be there only once (section 6.6).
+
+Two names are the same if they look the same but for upper and lower case: both are compared in
+Unicode's normal form C, folded. That letters of different alphabets can look alike is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from unicodedata import normalize
+
+MAX_NAME = 64  # bytes of UTF-8
+MAX_SUGGESTIONS = 1000
+
+
+def tidy(name: str) -> str:
+    """Give the name in the form in which it is told to others: normal form C."""
+    return normalize("NFC", name)
+
+
+def fold(name: str) -> str:
+    """Give what two names have in common if they are the same."""
+    # Folding can undo the normal form: U+1F80, for one, becomes two characters.
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a name can be taken: printable, 1 to 64 bytes, no blank at either end."""
+    return name.isprintable() and 0 < len(name.encode()) <= MAX_NAME and name == name.strip(" ")
+
+
+def clean(name: str) -> str:
+    """Give the nearest name that can be taken; "guest" if nothing is left."""
+    kept = "".join(one if one.isprintable() else " " for one in tidy(name))
+    return cut(" ".join(kept.split()), MAX_NAME) or "guest"
+
+
+def suggest(name: str, taken: Container[str]) -> str:
+    """Give a name near to `name` whose fold is not `taken`; empty if none is found."""
+    base = clean(name)
+    if fold(base) not in taken:
+        return base
+    for number in range(2, MAX_SUGGESTIONS):
+        tail = f"-{number}"
+        candidate = cut(base, MAX_NAME - len(tail)) + tail
+        if fold(candidate) not in taken:
+            return candidate
+    return ""
+
+
+def cut(text: str, size: int) -> str:
+    """Give as much of the text as fits into that many bytes, without blanks at the end."""
+    return text.encode()[:size].decode(errors="ignore").rstrip(" ")
