@@ -7,7 +7,7 @@ entries; LOG carries entries in the order of their numbers. `encode()` trusts th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from enum import IntEnum
 from struct import Struct, error
 from typing import TypeAlias
@@ -16,6 +16,8 @@ from palaver.machine import UsageError
 from palaver.values import value
 
 from .errors import DecodeError, Reason
+from .fields import decode_name, short, take_short
+from .group_log import LAST_NUMBER, LOG, MAX_TEXT, Log, decode_log
 from .messages import decode_text
 from .names import MAX_NAME
 
@@ -26,32 +28,18 @@ POST = 17
 ADMITTED = 18
 REFUSED = 19
 MEMBERS = 20
-LOG = 21
 RECEIPT = 22
-
-POSTED = 1
-JOINED = 2
-LEFT = 3
-TAKEN = 4
-FIRST_SKIPPABLE_ENTRY = 128
 
 TOKEN_SIZE = 16
 MAX_ROOM = 32
 """Bytes of a room's name."""
-MAX_TEXT = 65000
-"""Bytes of a post: with its number and its author's name it fits into a message."""
 MAX_RUNS = 64
 """Runs of a RECEIPT."""
 
 _JOIN = Struct(">BHQ")
 _POST = Struct(">BQ")
 _ADMITTED = Struct(f">BB{TOKEN_SIZE}sQQH")
-_LOG = Struct(">BQ")
-_ENTRY = Struct(">BH")
 _RUN = Struct(">QHHH")
-_ID = Struct(">Q")
-LOG_HEADER_SIZE = _LOG.size
-LAST_NUMBER = (1 << 64) - 1
 
 
 class Welcome(IntEnum):
@@ -63,26 +51,6 @@ class Welcome(IntEnum):
     """It goes on where it was: all that it has missed follows."""
     GAP = 2
     """It goes on, but the hub does not have all any more that it has missed."""
-
-
-class Coming(IntEnum):
-    """How somebody came in."""
-
-    NEW = 0
-    """For the first time, as far as the hub knows."""
-    BACK = 1
-    """Again, after its loss was announced."""
-
-
-class Going(IntEnum):
-    """Why somebody is gone."""
-
-    LEFT = 0
-    """It said so."""
-    LOST = 1
-    """Its link has ended without that."""
-    DROPPED = 2
-    """The hub dropped it: it took too little, too slowly."""
 
 
 class Refusal(IntEnum):
@@ -133,7 +101,7 @@ class Join:
         """Give the message."""
         head = _JOIN.pack(JOIN, self.backlog, self.last)
         return head + b"".join(
-            _short(part) for part in (self.token, self.room.encode(), self.name.encode())
+            short(part) for part in (self.token, self.room.encode(), self.name.encode())
         )
 
 
@@ -193,83 +161,7 @@ class Members:
 
     def encode(self) -> bytes:
         """Give the message."""
-        return bytes((MEMBERS,)) + b"".join(_short(name.encode()) for name in self.names)
-
-
-@value
-class Posted:
-    """An entry: a member has said something."""
-
-    name: str
-    text: str
-
-    def encode(self) -> bytes:
-        """Give the entry."""
-        name, text = self.name.encode(), self.text.encode()
-        size = 1 + len(name) + len(text)
-        return b"".join((_ENTRY.pack(POSTED, size), bytes((len(name),)), name, text))
-
-
-@value
-class Joined:
-    """An entry: somebody has come in."""
-
-    how: int
-    name: str
-
-    def encode(self) -> bytes:
-        """Give the entry."""
-        return _entry(JOINED, bytes((self.how,)) + self.name.encode())
-
-
-@value
-class Left:
-    """An entry: somebody is gone."""
-
-    how: int
-    name: str
-
-    def encode(self) -> bytes:
-        """Give the entry."""
-        return _entry(LEFT, bytes((self.how,)) + self.name.encode())
-
-
-@value
-class Taken:
-    """What an author is sent in the place of its own post."""
-
-    id: int
-
-    def encode(self) -> bytes:
-        """Give the entry."""
-        return _entry(TAKEN, _ID.pack(self.id))
-
-
-@value
-class Skipped:
-    """An entry of a kind that need not be understood."""
-
-    kind: int
-    body: bytes
-
-    def encode(self) -> bytes:
-        """Give the entry."""
-        return _entry(self.kind, self.body)
-
-
-Entry: TypeAlias = Posted | Joined | Left | Taken | Skipped
-
-
-@value
-class Log:
-    """Entries, the first of which has this number; at least one."""
-
-    number: int
-    entries: tuple[Entry, ...]
-
-    def encode(self) -> bytes:
-        """Give the message."""
-        return encode_log(self.number, [entry.encode() for entry in self.entries])
+        return bytes((MEMBERS,)) + b"".join(short(name.encode()) for name in self.names)
 
 
 @value
@@ -303,11 +195,6 @@ GroupMessage: TypeAlias = Join | Post | Admitted | Refused | Members | Log | Rec
 def encode_post(post_id: int, text: str) -> bytes:
     """Give the POST of a text that was checked."""
     return _POST.pack(POST, post_id) + text.encode()
-
-
-def encode_log(number: int, entries: Iterable[bytes]) -> bytes:
-    """Give the LOG of entries that are encoded already, the first of which has this number."""
-    return _LOG.pack(LOG, number) + b"".join(entries)
 
 
 def check_post(text: str) -> None:
@@ -352,16 +239,16 @@ def decode_group(message: bytes) -> GroupMessage | None:
 
 def _decode_join(message: bytes) -> Join:
     _, backlog, last = _JOIN.unpack_from(message)
-    token, at = _take_short(message, _JOIN.size)
-    room, at = _take_short(message, at)
-    name, at = _take_short(message, at)
+    token, at = take_short(message, _JOIN.size)
+    room, at = take_short(message, at)
+    name, at = take_short(message, at)
     if at != len(message):
         raise DecodeError("there is more than a JOIN")
     if len(token) not in {0, TOKEN_SIZE}:
         raise DecodeError(f"a token of {len(token)} bytes")
     if last and not token:
         raise DecodeError("entries that came, but no token")
-    return Join(_name(name), _name(room, MAX_ROOM), backlog, token, last)
+    return Join(decode_name(name), decode_name(room, MAX_ROOM), backlog, token, last)
 
 
 def _decode_post(message: bytes) -> Post:
@@ -377,7 +264,7 @@ def _decode_admitted(message: bytes) -> Admitted:
     _, how, token, number, taken, members = _ADMITTED.unpack_from(message)
     if how > Welcome.GAP:
         raise DecodeError(f"admitted in way {how}")
-    return Admitted(how, token, number, taken, members, _name(message[_ADMITTED.size :]))
+    return Admitted(how, token, number, taken, members, decode_name(message[_ADMITTED.size :]))
 
 
 def _decode_refused(message: bytes) -> Refused:
@@ -391,50 +278,11 @@ def _decode_refused(message: bytes) -> Refused:
 def _decode_members(message: bytes) -> Members:
     names, at = [], 1
     while at < len(message):
-        name, at = _take_short(message, at)
-        names.append(_name(name))
+        name, at = take_short(message, at)
+        names.append(decode_name(name))
     if not names:
         raise DecodeError("no names")
     return Members(tuple(names))
-
-
-def _decode_log(message: bytes) -> Log:
-    _, number = _LOG.unpack_from(message)
-    entries = tuple(_decode_entries(message))
-    if not entries or not number or number > LAST_NUMBER - len(entries):
-        raise DecodeError("no entries, or numbers that there can't be")
-    return Log(number, entries)
-
-
-def _decode_entries(message: bytes) -> Iterator[Entry]:
-    at = _LOG.size
-    while at < len(message):
-        kind, size = _ENTRY.unpack_from(message, at)
-        at += _ENTRY.size
-        body = message[at : at + size]
-        at += size
-        if at > len(message):
-            raise DecodeError("an entry is cut off")
-        yield _decode_entry(kind, body)
-
-
-def _decode_entry(kind: int, body: bytes) -> Entry:
-    if kind == POSTED:
-        name, at = _take_short(body, 0)
-        if len(body) - at > MAX_TEXT:
-            raise DecodeError(f"a post of {len(body) - at} bytes")
-        return Posted(_name(name), decode_text(body, at))
-    if kind == TAKEN:
-        if len(body) != _ID.size or body == bytes(_ID.size):
-            raise DecodeError("a TAKEN without an id")
-        return Taken(_ID.unpack(body)[0])
-    if kind in {JOINED, LEFT}:
-        if not body or body[0] > (Coming.BACK if kind == JOINED else Going.DROPPED):
-            raise DecodeError("in what way somebody came or went can't be understood")
-        return (Joined if kind == JOINED else Left)(body[0], _name(body[1:]))
-    if kind < FIRST_SKIPPABLE_ENTRY:
-        raise DecodeError(f"an unknown kind of entry: {kind}")
-    return Skipped(kind, body)
 
 
 def _decode_receipt(message: bytes) -> Receipt:
@@ -455,33 +303,6 @@ _DECODERS: dict[int, Callable[[bytes], GroupMessage]] = {
     ADMITTED: _decode_admitted,
     REFUSED: _decode_refused,
     MEMBERS: _decode_members,
-    LOG: _decode_log,
+    LOG: decode_log,
     RECEIPT: _decode_receipt,
 }
-
-
-# Parts
-
-
-def _short(data: bytes) -> bytes:
-    return bytes((len(data),)) + data
-
-
-def _take_short(message: bytes, at: int) -> tuple[bytes, int]:
-    """Give the bytes behind a length of one byte, and where they end."""
-    if at >= len(message):
-        raise DecodeError("a length is missing")
-    end = at + 1 + message[at]
-    if end > len(message):
-        raise DecodeError("a field is cut off")
-    return message[at + 1 : end], end
-
-
-def _name(data: bytes, most: int = MAX_NAME) -> str:
-    if not 0 < len(data) <= most:
-        raise DecodeError(f"a name of {len(data)} bytes")
-    return decode_text(data, 0)
-
-
-def _entry(kind: int, body: bytes) -> bytes:
-    return _ENTRY.pack(kind, len(body)) + body

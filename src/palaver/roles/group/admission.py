@@ -12,14 +12,13 @@ from palaver.wire.group import (
     MAX_ROOM,
     TOKEN_SIZE,
     Admitted,
-    Coming,
-    Going,
     Join,
     Members,
     Refusal,
     Refused,
     Welcome,
 )
+from palaver.wire.group_log import Coming, Going
 from palaver.wire.names import fold, is_name, suggest, tidy
 
 from . import relay

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from palaver.machine import Address, Event, Notice
 from palaver.values import value
-from palaver.wire.group import Coming, Going, Welcome
+from palaver.wire.group import Welcome
+from palaver.wire.group_log import Coming, Going
 
 LOBBY = "lobby"
 

@@ -32,7 +32,6 @@ from palaver.wire.group import (
     Admitted,
     GroupMessage,
     Join,
-    Log,
     Members,
     Receipt,
     Refusal,
@@ -41,6 +40,7 @@ from palaver.wire.group import (
     check_post,
     decode_group,
 )
+from palaver.wire.group_log import Log
 from palaver.wire.messages import check_reason
 
 from . import membership

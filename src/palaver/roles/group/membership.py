@@ -14,22 +14,8 @@ from typing import TYPE_CHECKING, Any
 from palaver.link.events import Abort, Closed, Leave, Pause, Side, Undelivered, Writable
 from palaver.machine import Action, WouldBlock, copy_slots
 from palaver.wire.errors import Reason
-from palaver.wire.group import (
-    Admitted,
-    Coming,
-    Entry,
-    Going,
-    Joined,
-    Left,
-    Log,
-    Members,
-    Posted,
-    Receipt,
-    Refused,
-    Taken,
-    Welcome,
-    encode_post,
-)
+from palaver.wire.group import Admitted, Members, Receipt, Refused, Welcome, encode_post
+from palaver.wire.group_log import Coming, Entry, Going, Joined, Left, Log, Posted, Taken
 
 from .events import (
     CameIn,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from palaver.link.events import Pause, Resume
 from palaver.machine import Action, UsageError, WouldBlock
 from palaver.wire.errors import Reason
-from palaver.wire.group import MAX_RUNS, Post, Posted, Receipt, Run
+from palaver.wire.group import MAX_RUNS, Post, Receipt, Run
+from palaver.wire.group_log import Posted
 
 from .events import PostRelayed
 from .room import Room, Seat

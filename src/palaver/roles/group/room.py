@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from palaver.machine import Address, copy_slots
-from palaver.wire.group import LOG_HEADER_SIZE, TOKEN_SIZE, Coming, Joined, Left, Taken, encode_log
+from palaver.wire.group import TOKEN_SIZE
+from palaver.wire.group_log import LOG_HEADER_SIZE, Coming, Joined, Left, Taken, encode_log
 from palaver.wire.names import fold
 
 from .rules import HubRules

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from palaver.machine import UsageError
-from palaver.wire.group import MAX_TEXT
+from palaver.wire.group_log import MAX_TEXT
 
 
 @dataclass(frozen=True)
