@@ -2,8 +2,8 @@
 
     from palaver_io import connect, listen
 
-`connect` and `listen` are for threads and blocking calls; `BlockingDriver`, below them, runs any
-machine.
+`connect` and `listen` are for threads and blocking calls. Below them are the drivers, which run any
+machine on any port: `BlockingDriver`, `SelectorsDriver` and `AsyncioDriver`.
 """
 
 from .addresses import (
@@ -16,6 +16,7 @@ from .addresses import (
     resolve,
     resolve_peer,
 )
+from .asyncio_driver import AsyncioDriver
 from .blocking import BlockingDriver
 from .conversation import Conversation
 from .errors import (
@@ -27,10 +28,13 @@ from .errors import (
     NotDelivered,
 )
 from .facade import Listener, connect, listen
+from .selectors_driver import SelectorsDriver
+from .udp import UdpPort
 
 __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
+    "AsyncioDriver",
     "BlockingDriver",
     "ConnectFailed",
     "Conversation",
@@ -40,6 +44,8 @@ __all__ = [
     "Listener",
     "ListenerClosed",
     "NotDelivered",
+    "SelectorsDriver",
+    "UdpPort",
     "connect",
     "format_address",
     "list_local_addresses",

@@ -27,6 +27,7 @@ from palaver.sim import FaultInjector, Faults
 
 from .blocking import BlockingDriver
 from .mailbox import Mailbox
+from .udp import UdpPort
 
 _UNACCEPTED = 64  # conversations that may wait for accept(); further callers are sent away
 
@@ -67,7 +68,11 @@ class Station:
         # Locked, so that no notice comes before the driver can be told what to do about it.
         with self.lock:
             self.driver = BlockingDriver(
-                machine, sock, self._on_notice, injector=injector, on_failure=self._on_failure
+                machine,
+                UdpPort(sock),
+                self._on_notice,
+                injector=injector,
+                on_failure=self._on_failure,
             )
 
     # Getters

@@ -22,6 +22,8 @@ from .argument_types import (
 )
 from .status import EXIT_USAGE
 
+DRIVERS = ("blocking", "selectors", "asyncio")
+
 _DESCRIPTION = """\
 Talk to one another over a bad network: every line arrives once, in order, or you are told
 that it did not.
@@ -93,6 +95,7 @@ class ChatOptions:
     host: str
     port: int
     name: str
+    driver: str
     fault_options: FaultOptions
     timing: Timing
     json: bool
@@ -132,6 +135,7 @@ def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOpt
         host=host,
         port=port,
         name=found.name,
+        driver=found.driver,
         fault_options=fault_options,
         timing=_scale_timing(found.dead_after),
         json=found.json,
@@ -222,6 +226,12 @@ def _add_chat_options(parser: argparse.ArgumentParser) -> None:
         type=take_dead_after,
         help="end the conversation if nothing comes back for S seconds (default: 30); below 30 "
         "the other timers shrink in proportion",
+    )
+    parser.add_argument(
+        "--driver",
+        choices=DRIVERS,
+        default=DRIVERS[0],
+        help="what waits for the network: a thread (the default), a selector, or an event loop",
     )
     _add_fault_options(parser, Faults())
 
