@@ -6,14 +6,14 @@ python tests/spec/generate.py --write   # bring them up to date
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 
+import generate_group
 import worked
+from tables import docs_of, number, table
 
 from palaver import timing
 from palaver.link.states import STATE_TIMER, TABLE, Input, State
@@ -101,34 +101,6 @@ ACTION_WORDS = {
     "tell_closed": "report closed",
     "rest": "forget the link, but for a last ACK (8.7)",
 }
-
-
-def docs_of(path: Path, scope: str | None) -> Iterator[tuple[str, str]]:
-    """Give the names assigned in a class (or module) of a file, with the docstring after each."""
-    body: list[ast.stmt] = ast.parse(path.read_text()).body
-    if scope is not None:
-        (found,) = [node for node in body if isinstance(node, ast.ClassDef) and node.name == scope]
-        body = found.body
-    for node, after in pairwise(body):
-        if isinstance(node, ast.AnnAssign):
-            target: ast.expr = node.target
-        elif isinstance(node, ast.Assign):
-            target = node.targets[0]
-        else:
-            continue
-        if isinstance(target, ast.Name) and isinstance(after, ast.Expr):
-            doc = after.value
-            if isinstance(doc, ast.Constant) and isinstance(doc.value, str):
-                yield target.id, " ".join(doc.value.split())
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def kinds() -> str:
@@ -223,6 +195,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "limits": lambda: parameters("Limits"),
     "constants": constants,
     "worked": worked.conversation,
+    **generate_group.PARTS,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
