@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from enum import IntEnum
 from pathlib import Path
+from typing import TypeVar
 
 import worked_group
 from tables import docs_of, number, table
@@ -20,6 +21,9 @@ from palaver.roles.group.states import (
     SeatState,
 )
 from palaver.wire.group import Refusal
+
+State = TypeVar("State", bound=IntEnum)
+Input = TypeVar("Input", bound=IntEnum)
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "palaver"
 GROUP = SOURCE / "roles" / "group"
@@ -108,7 +112,7 @@ def rules(kind: type[HubRules | MemberRules], head: str) -> str:
     return table([head, "default", "meaning and reason"], rows)
 
 
-def states(kind: type[IntEnum], inputs: type[IntEnum], words: dict[IntEnum, str]) -> str:
+def states(kind: type[State], inputs: type[Input], words: dict[Input, str]) -> str:
     docs = dict(docs_of(GROUP / "states.py", kind.__name__))
     rows = [[state.name, docs[state.name]] for state in kind]
     happens = [[what.name, words[what]] for what in inputs]
@@ -116,7 +120,7 @@ def states(kind: type[IntEnum], inputs: type[IntEnum], words: dict[IntEnum, str]
 
 
 def transitions(
-    rows: dict[tuple[IntEnum, IntEnum], tuple[str, IntEnum]], words: dict[str, str]
+    rows: dict[tuple[State, Input], tuple[str, State]], words: dict[str, str]
 ) -> str:
     lines = [
         [state.name, what.name, words[action], "" if after == state else after.name]
@@ -129,9 +133,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "hubrules": lambda: rules(HubRules, "of a hub"),
     "memberrules": lambda: rules(MemberRules, "of a member"),
-    "hubstates": lambda: states(SeatState, SeatInput, {**SEAT_INPUT_WORDS}),
-    "hubtable": lambda: transitions({**HUB_TABLE}, SEAT_ACTION_WORDS),
-    "memberstates": lambda: states(MemberState, MemberInput, {**MEMBER_INPUT_WORDS}),
-    "membertable": lambda: transitions({**MEMBER_TABLE}, MEMBER_ACTION_WORDS),
+    "hubstates": lambda: states(SeatState, SeatInput, SEAT_INPUT_WORDS),
+    "hubtable": lambda: transitions(HUB_TABLE, SEAT_ACTION_WORDS),
+    "memberstates": lambda: states(MemberState, MemberInput, MEMBER_INPUT_WORDS),
+    "membertable": lambda: transitions(MEMBER_TABLE, MEMBER_ACTION_WORDS),
     "groupworked": worked_group.conversation,
 }

@@ -18,12 +18,12 @@ from palaver.roles.group.states import (
 from palaver.wire.group import (
     ADMITTED,
     JOIN,
-    LOG,
     MEMBERS,
     POST,
     RECEIPT,
     REFUSED,
 )
+from palaver.wire.group_log import LOG
 
 SPEC = (Path(__file__).resolve().parents[2] / "PROTOCOL.md").read_text()
 SECTION = SPEC.split("### 6.6 ")[1].split("\n## 7.")[0]

@@ -158,7 +158,7 @@ def introduce(
         size += 1 + len(name.encode())
     if names:
         hub.tell(seat.link, Members(tuple(names)).encode(), now, out)
-    if room.stalled:
+    if room.held:
         hub.command(Pause(seat.link), now, out)
     relay.pump(hub, room, seat, now, out)
 
@@ -214,7 +214,8 @@ def drop(hub: Hub, seat: Seat, _: object, now: float, out: list[Action]) -> None
 def go(hub: Hub, seat: Seat, how: Going, reason: int, now: float, out: list[Action]) -> None:
     """Tell the room that somebody is gone."""
     room = hub.room_of(seat)
-    room.exit(seat, how)
+    authors = room.exit(seat, how)
+    relay.note_authors(hub, room, authors, now)
     seat.news.clear()
     out.append(MemberWent(seat.link, room.name, room.last, seat.name, how, reason))
     if room.is_empty:

@@ -27,13 +27,16 @@ RECEIPTS, STALL = 3, 4
 
 
 def publish(hub: Hub, seat: Seat, post: Post, now: float, out: list[Action]) -> None:
-    """Note a post, unless it was here before."""
+    """Note a post, unless it was here before; or let it wait with those that wait already."""
+    room = hub.rooms[seat.room]
+    if room.held:
+        room.waiting.append((seat.number, post))
+        return
     if post.id <= seat.taken:
         hub.counts["repeated"] += 1
         return
     seat.taken = post.id
     hub.counts["posts"] += 1
-    room = hub.rooms[seat.room]
     room.post(Posted(seat.name, post.text).encode(), seat, post.id)
     out.append(PostRelayed(seat.link, room.name, room.last, seat.name, post.text))
     note_growth(hub, seat.room, now, out)
@@ -47,6 +50,10 @@ def note_growth(hub: Hub, number: int, now: float, out: list[Action]) -> None:
     hub.pending[number] = room
     if room.should_flush:
         offer_all(hub, room, now, out)
+        if room.behind:
+            judge(hub, number, now)
+            if room.stalled and not room.held:
+                hold(hub, room, now, out)
 
 
 def flush(hub: Hub, number: int, now: float, out: list[Action]) -> None:
@@ -55,7 +62,7 @@ def flush(hub: Hub, number: int, now: float, out: list[Action]) -> None:
     offer_all(hub, room, now, out)
     if room.behind:
         drop_overrun(hub, room, now, out)
-    if room.behind or room.stalled:
+    if room.behind or room.held:
         weigh(hub, number, now, out)
 
 
@@ -104,7 +111,7 @@ def catch_up(hub: Hub, seat: Seat, _: object, now: float, out: list[Action]) -> 
     progress = seat.progress
     pump(hub, room, seat, now, out)
     seat.progress = progress
-    if room.stalled:
+    if room.held:
         weigh(hub, seat.room, now, out)
 
 
@@ -118,18 +125,50 @@ def drop_overrun(hub: Hub, room: Room, now: float, out: list[Action]) -> None:
 def weigh(hub: Hub, number: int, now: float, out: list[Action]) -> None:
     """Let the authors of a room wait while most of those who take something are behind."""
     room = hub.rooms[number]
+    judge(hub, number, now)
+    if room.stalled and not room.held:
+        hold(hub, room, now, out)
+    elif room.held and not room.stalled:
+        release(hub, number, now, out)
+
+
+def judge(hub: Hub, number: int, now: float) -> None:
+    """See whether most of those who take something are behind, and plan to see again."""
+    room = hub.rooms[number]
     since = now - hub.rules.patience
     taking = sum(seat.progress > since for seat in room.behind.values())
     listening = len(room.present) - len(room.behind) + taking
-    stalled = 2 * taking > listening
-    if stalled != room.stalled:
-        room.stalled = stalled
-        for seat in room.present.values():
-            hub.command((Pause if stalled else Resume)(seat.link), now, out)
-    if not stalled:
+    room.stalled = 2 * taking > listening
+    if not room.stalled:
         hub.timers.clear((STALL, number))
     elif (STALL, number) not in hub.timers:
         hub.timers.set((STALL, number), now + hub.rules.patience)
+
+
+def hold(hub: Hub, room: Room, now: float, out: list[Action]) -> None:
+    """Let posts wait: in the links of their authors, and those that are here already, here."""
+    room.held = True
+    for seat in room.present.values():
+        hub.command(Pause(seat.link), now, out)
+
+
+def release(hub: Hub, number: int, now: float, out: list[Action]) -> None:
+    """Note the posts that have waited; if all could be, let more come."""
+    room = hub.rooms[number]
+    room.held = False
+    while room.waiting and not room.stalled:
+        author, post = room.waiting.popleft()
+        seat = room.present.get(author)
+        # Who is gone, or away, has not been told that we had its post.
+        if seat is not None:
+            publish(hub, seat, post, now, out)
+            if room.held:
+                return
+    if room.stalled:
+        room.held = True
+        return
+    for seat in room.present.values():
+        hub.command(Resume(seat.link), now, out)
 
 
 def count(hub: Hub, seat: Seat, number: int, now: float, out: list[Action]) -> None:

@@ -8,10 +8,11 @@ that a slow reader costs no memory.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from palaver.machine import Address, copy_slots
-from palaver.wire.group import TOKEN_SIZE
+from palaver.wire.group import TOKEN_SIZE, Post
 from palaver.wire.group_log import LOG_HEADER_SIZE, Coming, Joined, Left, Taken, encode_log
 from palaver.wire.names import fold
 
@@ -109,6 +110,7 @@ class Room:
         "behind",
         "first",
         "flushed",
+        "held",
         "last",
         "log",
         "name",
@@ -116,6 +118,7 @@ class Room:
         "present",
         "rules",
         "stalled",
+        "waiting",
     )
 
     def __init__(self, name: str, rules: HubRules) -> None:
@@ -132,8 +135,11 @@ class Room:
         self.first = 1
         self.last = 0
         self.flushed = 0
-        # Whether its authors wait until most of it is not behind any more.
+        # Whether most of it is behind; whether posts wait for that to end, and those that do, by
+        # seat. Their authors' links bound them.
         self.stalled = False
+        self.held = False
+        self.waiting: deque[tuple[int, Post]] = deque()
         # Bytes of all entries, and of those that were not offered to all yet.
         self._bytes = 0
         self._fresh = 0
@@ -155,13 +161,14 @@ class Room:
         self._append(Record(Joined(how, seat.name).encode())).came = seat.name
         seat.counted = self.last
 
-    def exit(self, seat: Seat, how: int) -> None:
-        """Let somebody go, and note it in the log."""
+    def exit(self, seat: Seat, how: int) -> list[int]:
+        """Let somebody go, and note it in the log; give the authors who waited for it."""
         del self.present[seat.number]
         del self.names[fold(seat.name)]
         self.behind.pop(seat.number, None)
-        self._give_up_on(seat)
+        authors = self._give_up_on(seat)
         self._append(Record(Left(how, seat.name).encode())).went = seat.name
+        return authors
 
     def members_at(self, number: int) -> list[str]:
         """Give who was there after entry `number`: one of the log, or the one before."""
@@ -271,14 +278,17 @@ class Room:
         seat.counted = max(seat.counted, number)
         return authors
 
-    def _give_up_on(self, seat: Seat) -> None:
-        """Await no more acknowledgements of somebody."""
+    def _give_up_on(self, seat: Seat) -> list[int]:
+        """Await no more acknowledgements of somebody; give the authors who did."""
+        authors = []
         for place in range(max(seat.counted + 1, self.first), self.last + 1):
             record = self.log[place]
             if record.author and record.author != seat.number:
                 record.awaited -= 1
-                self._tell(record)
+                if self._tell(record):
+                    authors.append(record.author)
         seat.counted = self.last
+        return authors
 
     def _tell(self, record: Record) -> bool:
         """Have an author told of its post, if it is still there."""
@@ -305,13 +315,15 @@ class Room:
         twin.absent = {number: seats[number] for number in self.absent}
         twin.names = {name: seats[seat.number] for name, seat in self.names.items()}
         twin.log = {number: copy_slots(record) for number, record in self.log.items()}
+        twin.waiting = self.waiting.copy()
         twin._packs = {}
         return twin
 
     def key(self) -> tuple[object, ...]:
         """Give the state as a comparable value."""
         return (
-            *(self.name, self.first, self.last, self.flushed, self.stalled),
+            *(self.name, self.first, self.last, self.flushed, self.stalled, self.held),
+            tuple(self.waiting),
             *(tuple(self.present), tuple(self.behind), tuple(self.absent)),
             tuple(
                 (one.data, one.author, one.id, one.acknowledged, one.awaited)
