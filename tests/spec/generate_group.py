@@ -119,9 +119,7 @@ def states(kind: type[State], inputs: type[Input], words: dict[Input, str]) -> s
     return table(["state", "what it is"], rows) + "\n\n" + table(["input", "what happens"], happens)
 
 
-def transitions(
-    rows: dict[tuple[State, Input], tuple[str, State]], words: dict[str, str]
-) -> str:
+def transitions(rows: dict[tuple[State, Input], tuple[str, State]], words: dict[str, str]) -> str:
     lines = [
         [state.name, what.name, words[action], "" if after == state else after.name]
         for (state, what), (action, after) in sorted(rows.items())

@@ -117,9 +117,11 @@ def catch_up(hub: Hub, seat: Seat, _: object, now: float, out: list[Action]) -> 
 
 def drop_overrun(hub: Hub, room: Room, now: float, out: list[Action]) -> None:
     """Part with those who need what the log has not kept. To tell of it makes the log longer."""
-    while overrun := room.overrun():
+    overrun = room.overrun()
+    while overrun:
         for seat in overrun:
             hub.step(seat, SeatInput.OVERRUN, None, now, out)
+        overrun = [seat for seat in room.overrun() if seat not in overrun]
 
 
 def weigh(hub: Hub, number: int, now: float, out: list[Action]) -> None:
