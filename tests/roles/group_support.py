@@ -32,6 +32,7 @@ from palaver.roles.group.events import (
 from palaver.roles.group.hub import Hub
 from palaver.roles.group.member import Member
 from palaver.roles.group.rules import HubRules, MemberRules
+from palaver.roles.group.states import MemberState
 from palaver.sim import NO_FAULTS, Faults, Sim
 from palaver.wire.group import Welcome
 
@@ -60,8 +61,12 @@ class Follower:
     last: int = 0
     told: dict[int, Line] = field(default_factory=dict)
     own: dict[int, int] = field(default_factory=dict)
+    # What was told and taken in earlier lives of the room.
+    past: list[tuple[dict[int, Line], dict[int, int]]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     outcome: dict[int, Notice] = field(default_factory=dict)
+    # Own posts that were taken in a gap, as far as is known: they may still have a number.
+    unplaced: int = 0
     members: set[str] = field(default_factory=set)
     over: bool = False
 
@@ -76,11 +81,14 @@ class Follower:
             if isinstance(notice, PostTaken) and notice.number:
                 self.advance(notice.number)
                 self.own[notice.number] = notice.ref
+            elif isinstance(notice, PostTaken):
+                self.unplaced += 1
         elif isinstance(notice, Gap):
             self.gaps.append(notice)
             if notice.last:
                 self.last = notice.last
             else:
+                self.past.append((self.told, self.own))
                 self.told, self.own, self.last = {}, {}, 0
         elif isinstance(notice, Closed):
             self.over = True
@@ -104,8 +112,19 @@ class Follower:
         self.members = set(notice.members)
 
     def advance(self, number: int) -> None:
-        assert number == self.last + 1, f"{self.who}: {number} came after {self.last}"
+        skipped = number - self.last - 1
+        assert 0 <= skipped <= self.unplaced, f"{self.who}: {number} came after {self.last}"
+        self.unplaced -= skipped
         self.last = number
+
+
+def agrees(log: dict[int, Line], told: dict[int, Line], own: dict[int, int], name: str) -> bool:
+    """Tell whether that was told of this log to the author of the posts in `own`."""
+    return (
+        all(log.get(number) == line for number, line in told.items())
+        and all(log.get(number, ())[:2] == ("said", name) for number in own)
+        and not told.keys() & own.keys()
+    )
 
 
 class Party:
@@ -131,8 +150,9 @@ class Party:
         self.sim.add(HUB, self.hub)
         self.at: dict[str, Member] = {}
         self.posts: dict[str, int] = {}
-        # What was told at an address when its present machine began.
-        self.since: dict[str, int] = {}
+        # Where somebody is; and where its present machine was told something, and since when.
+        self.where: dict[str, Address] = {}
+        self.books: dict[str, list[tuple[Address, int]]] = {}
 
     # Machines
 
@@ -157,15 +177,24 @@ class Party:
 
     def add(self, name: str, limits: Limits | None = None) -> Address:
         """Put a member at its address, or a new one in the place of one that crashed."""
-        address: Address = (name, 1)
         self.at[name] = self.new_member(name, limits)
-        if name in self.since:
-            self.since[name] = len(self.sim.notices(address))
+        if name in self.where:
+            address = self.where[name]
+            self.books[name] = [(address, len(self.sim.notices(address)))]
             self.sim.restart(address, self.at[name])
         else:
-            self.since[name] = 0
+            address = self.where[name] = (name, 1)
+            self.books[name] = [(address, 0)]
             self.sim.add(address, self.at[name])
         return address
+
+    def move(self, name: str) -> None:
+        """Give somebody another address, as a NAT does that has forgotten it."""
+        old = self.where[name]
+        machine = self.sim.crash(old)
+        address = self.where[name] = (name, old[1] + 1)
+        self.books[name].append((address, 0))
+        self.sim.add(address, machine)
 
     # What people do
 
@@ -173,7 +202,7 @@ class Party:
         for name in names:
             if name not in self.at:
                 self.add(name)
-            self.sim.command((name, 1), JoinRoom(HUB, name, room, backlog=backlog))
+            self.sim.command(self.where[name], JoinRoom(HUB, name, room, backlog=backlog))
             if settle:
                 self.sim.run_for(settle)
 
@@ -181,45 +210,50 @@ class Party:
         for text in texts:
             ref = self.posts.get(name, 0)
             self.posts[name] = ref + 1
-            self.sim.command((name, 1), Post(link, text, ref))
+            self.sim.command(self.where[name], Post(link, text, ref))
 
     def leave(self, name: str, link: int = 1) -> None:
-        self.sim.command((name, 1), Leave(link))
+        self.sim.command(self.where[name], Leave(link))
 
     def cut(self, name: str) -> None:
-        self.sim.partition((name, 1), HUB)
+        self.sim.partition(self.where[name], HUB)
 
     # What was told
 
+    def notices(self, name: str) -> list[Notice]:
+        """Give all that the present machine of somebody was told."""
+        books = [(HUB, 0)] if name == "hub" else self.books[name]
+        found = []
+        for address, start in books:
+            found += [notice for _, notice in self.sim.notices(address)[start:]]
+        return found
+
     def told(self, name: str, kind: type[N]) -> list[N]:
-        notices = self.sim.notices(HUB if name == "hub" else (name, 1))
-        start = self.since.get(name, 0)
-        return [notice for _, notice in notices[start:] if isinstance(notice, kind)]
+        return [notice for notice in self.notices(name) if isinstance(notice, kind)]
 
     def heard(self, name: str) -> list[str]:
         return [one.text for one in self.told(name, Heard)]
 
     def follower(self, name: str, link: int = 1) -> Follower:
         follower = Follower(f"{name}/{link}")
-        for _, notice in self.sim.notices((name, 1))[self.since[name] :]:
+        for notice in self.notices(name):
             if getattr(notice, "link", None) == link and not isinstance(notice, Dialing):
                 follower.read(notice)
         return follower
 
-    def rooms(self) -> dict[str, dict[int, Line]]:
-        """Give the log of each room as the hubs have told of it; of several lives, the last."""
-        rooms: dict[str, dict[int, Line]] = {}
-        for _, notice in self.sim.notices(HUB):
+    def rooms(self) -> dict[str, list[dict[int, Line]]]:
+        """Give the logs of each room in all its lives, as the hubs have told of them."""
+        rooms: dict[str, list[dict[int, Line]]] = {}
+        for notice in self.notices("hub"):
             line = line_of(notice)
-            if line is None:
-                continue
             number, room = getattr(notice, "number", 0), getattr(notice, "room", "")
-            log = rooms.setdefault(room, {})
+            if line is None or not number:
+                continue
+            lives = rooms.setdefault(room, [])
             if number == 1:
-                log.clear()
-            if number:
-                assert number == len(log) + 1, f"the hub numbered {number} after {len(log)}"
-                log[number] = line
+                lives.append({})
+            assert number == len(lives[-1]) + 1, f"the hub numbered {number}: {notice}"
+            lives[-1][number] = line
         return rooms
 
     def check(self) -> dict[str, Follower]:
@@ -230,14 +264,12 @@ class Party:
             for link in range(1, machine._last + 1):
                 follower = self.follower(name, link)
                 followers[f"{name}/{link}"] = follower
-                log = rooms.get(follower.room, {})
-                for number, line in follower.told.items():
-                    assert log.get(number) == line, f"{name}: {number} is {line}"
-                for number in follower.own:
-                    assert log[number][:2] == ("said", name), f"{name}: {number} is not its own"
-                mine = {line[2] for line in log.values() if line[:2] == ("said", name)}
-                heard = [line[2] for line in follower.told.values() if line[:2] == ("said", name)]
-                assert not mine & set(heard), f"{name} heard itself"
+                lives = rooms.get(follower.room, [])
+                for told, own in [*follower.past, (follower.told, follower.own)]:
+                    if told or own:
+                        assert any(agrees(log, told, own, name) for log in lives), (
+                            f"{name} was told {told} and wrote {own}; the logs are {lives}"
+                        )
         return followers
 
     def settle(self, seconds: float = 60.0) -> dict[str, Follower]:
@@ -250,8 +282,10 @@ class Party:
         for name, machine in self.at.items():
             for link, one in machine.memberships.items():
                 follower = followers[f"{name}/{link}"]
-                log = rooms[follower.room]
-                assert follower.last == len(log), f"{name} has {follower.last} of {len(log)}"
+                log = rooms[follower.room][-1]
+                assert one.state is MemberState.IN, f"{name} is {one.state.name}"
+                assert one.last == len(log), f"{name} has {one.last} of {len(log)}"
+                assert one.last - follower.last <= follower.unplaced
                 assert not one.kept, f"{name}: {len(one.kept)} posts were not taken"
                 present = set(self.hub.members(follower.room))
                 assert set(machine.members(link)) == present == follower.members

@@ -91,7 +91,7 @@ class WentOut(Notice):
 class PostTaken(Notice):
     """The hub has the post of command `ref`, and its place in the room's order.
 
-    `number` is 0 where that is not known: the hub took it while we were away for too long.
+    `number` is 0 where that is not known: the hub took it, and there is a gap.
     """
 
     link: int
