@@ -2,8 +2,11 @@
 
     from palaver_io import connect, listen
 
-`connect` and `listen` are for threads and blocking calls. Below them are the drivers, which run any
-machine on any port: `BlockingDriver`, `SelectorsDriver` and `AsyncioDriver`.
+`connect` and `listen` are for threads and blocking calls. The same two are in `palaver_io.aio`
+for asyncio, and in `palaver_io.selecting` for a single thread.
+
+Below them are the drivers, which run any machine on any port: `BlockingDriver`, `SelectorsDriver`
+and `AsyncioDriver`.
 """
 
 from .addresses import (

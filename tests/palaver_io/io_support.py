@@ -298,6 +298,8 @@ Start = Callable[..., AnyDriver]
 @contextmanager
 def drivers_that_end(kind: str = "blocking") -> Iterator[Start]:
     """Give what starts a driver of a machine; all of them are closed at the end."""
+    if kind in LOOPS:
+        LOOPS[kind]().close()  # or skip the test
     drivers: list[AnyDriver] = []
 
     def start(
