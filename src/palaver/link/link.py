@@ -40,6 +40,10 @@ from .states import CONVERSING, STATE_TIMER, TABLE, Input, State
 
 _FOREVER = float("inf")
 _LAST_NUMBERS = 1 << 16
+# Looking up a member of an Enum takes its time, where it is done for each packet.
+_OPEN, _SEND, _DATA = State.OPEN, Input.SEND, Input.DATA
+# The states in which packets go out.
+_TALKING = CONVERSING | {State.LAST_ACK, State.LINGERING}
 
 
 class Link(StateMachine):
@@ -122,6 +126,8 @@ class Link(StateMachine):
         """When `tick` is next due."""
         if self._dirty:
             return self._now
+        if self.state is _OPEN:
+            return self.channel.deadline
         due = _FOREVER if self.until is None else self.until
         if self.state is State.CALLING and self.caller is not None:
             due = min(due, self.caller.hello_at, self.channel.outbox.overdue_at)
@@ -134,10 +140,6 @@ class Link(StateMachine):
         """Whether the program has been told that the link is open, and not that it has ended."""
         return self.state in CONVERSING
 
-    def is_at_rest(self, now: float) -> bool:
-        """Tell whether a tick has nothing to do before the deadline."""
-        return self.state is State.OPEN and self.channel.is_at_rest(now)
-
     def rest(self) -> None:
         """Go without the tick that would end this batch."""
         self._dirty = False
@@ -145,21 +147,27 @@ class Link(StateMachine):
     # Inputs
 
     def check(self, command: Event) -> None:
-        """Raise UsageError or WouldBlock if `command` can't be carried out; change nothing."""
-        if isinstance(command, Send):
-            if self.state > State.OPEN:
-                return
-            if self.farewell.fin_said:
-                raise UsageError(f"link {self.number} has finished: nothing more can be sent")
-            if not command.message or command.message[0] < FIRST_ROLE_KIND:
-                raise UsageError(f"a message begins with its kind, {FIRST_ROLE_KIND} to 255")
-            self.channel.outbox.check(command.message)
-        elif isinstance(command, Leave | Abort):
+        """Raise UsageError if `command` can't be carried out; change nothing."""
+        if isinstance(command, Leave | Abort):
             check_reason(command.reason, command.text)
 
+    def send(self, send: Send, now: float, out: list[Action]) -> None:
+        """Queue a message, or tell that it is too late. Raises UsageError and WouldBlock."""
+        if self.state <= _OPEN:
+            message = send.message
+            if self.farewell.fin_said:
+                raise UsageError(f"link {self.number} has finished: nothing more can be sent")
+            if not message or message[0] < FIRST_ROLE_KIND:
+                raise UsageError(f"a message begins with its kind, {FIRST_ROLE_KIND} to 255")
+            self.channel.outbox.check(message)
+        self.step(_SEND, send, now, out)
+
     def command(self, command: Event, now: float, out: list[Action]) -> None:
-        """Carry out a command that was checked."""
-        self.step(_COMMANDS[type(command)], command, now, out)
+        """Carry out a command that was checked; a Send, of which `send` sees to that itself."""
+        if isinstance(command, Send):
+            self.send(command, now, out)
+        else:
+            self.step(_COMMANDS[type(command)], command, now, out)
 
     def datagram(
         self,
@@ -174,7 +182,7 @@ class Link(StateMachine):
         """Take DATA packet `number`. Without room for one more, a half-open link is turned away."""
         self._now = now
         channel = self.channel
-        if (self.state, Input.DATA) not in TABLE:
+        if (self.state, _DATA) not in TABLE:
             channel.counters.ignored += 1
             return
         if source != channel.address and self.state not in CONVERSING:
@@ -183,8 +191,8 @@ class Link(StateMachine):
         heard = channel.receive(data, number, source, now)
         if heard is not None:
             self.is_unheard = False
-            crowded = self.state is State.WELCOMED and not has_room
-            self.step(Input.CROWDED if crowded else Input.DATA, heard, now, out)
+            crowded = not has_room and self.state is State.WELCOMED
+            self.step(Input.CROWDED if crowded else _DATA, heard, now, out)
 
     def packet(self, packet: Handshake | Reset, now: float, out: list[Action]) -> None:
         """Take any packet but DATA that is for this link and from its address."""
@@ -204,16 +212,16 @@ class Link(StateMachine):
             what = STATE_TIMER[self.state]
             self.until = None
             self.step(what, Reason.FLUSH_TIMEOUT, now, out)
-        if self.state is State.CALLING:
-            if self.caller is not None and now >= self.caller.hello_at:
-                self.step(Input.HELLO_DUE, None, now, out)
-        elif self.state is not State.WELCOMED and self.state is not State.CLOSED:
-            if self.channel.is_dead(now):
+        state, channel = self.state, self.channel
+        if state in _TALKING:
+            if channel.vigil.due <= now and channel.is_dead(now):
                 self.step(Input.DEAD, Reason.DEAD, now, out)
             else:
                 self._tick_channel(now, out)
-        if self.state is not State.CLOSED and self.channel.outbox.overdue_at <= now:
-            for message in self.channel.outbox.take_overdue(now):
+        elif state is State.CALLING and self.caller is not None and now >= self.caller.hello_at:
+            self.step(Input.HELLO_DUE, None, now, out)
+        if channel.outbox.overdue_at <= now and self.state is not State.CLOSED:
+            for message in channel.outbox.take_overdue(now):
                 assert message.ref is not None
                 out.append(Overdue(self.number, message.ref))
         self._dirty = False
@@ -259,7 +267,7 @@ class Link(StateMachine):
         """Be a machine of its own for ticks and commands; datagrams come through an endpoint."""
         if isinstance(event, Tick):
             self.tick(now, out)
-        elif type(event) in _COMMANDS:
+        elif type(event) is Send or type(event) in _COMMANDS:
             self.check(event)
             self.command(event, now, out)
         else:
@@ -299,7 +307,6 @@ class Link(StateMachine):
 
 
 _COMMANDS: dict[type[Event], Input] = {
-    Send: Input.SEND,
     Finish: Input.FINISH,
     Leave: Input.LEAVE,
     Abort: Input.ABORT,
