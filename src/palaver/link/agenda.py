@@ -42,8 +42,10 @@ class Agenda:
     def let_rest(self, link: Link) -> None:
         """Have a link ticked at its deadline and not at once, unless it was touched before."""
         if link.number not in self.touched:
-            link.rest()
-            self.plan(link)
+            link.is_dirty = False
+            when = link.channel.deadline
+            if when < link.scheduled:
+                self._enter(link, when)
 
     def take_due(self, now: float) -> list[Link]:
         """Give the links to tick now. Each must be given to `plan` when it was ticked."""
@@ -61,10 +63,13 @@ class Agenda:
         """Enter a link's deadline, if it is earlier than what is entered."""
         when = link.deadline
         if when is not None and when < link.scheduled:
-            link.scheduled = when
-            heappush(self._heap, (when, link.number))
-            if len(self._heap) > 2 * len(self._links) + 64:
-                self._tidy()
+            self._enter(link, when)
+
+    def _enter(self, link: Link, when: float) -> None:
+        link.scheduled = when
+        heappush(self._heap, (when, link.number))
+        if len(self._heap) > 2 * len(self._links) + 64:
+            self._tidy()
 
     def renumber(self, link: Link, before: int) -> None:
         """Take note that a link has another number now."""

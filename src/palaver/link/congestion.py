@@ -22,7 +22,7 @@ class Congestion:
     def __init__(self, mtu: int) -> None:
         self._mtu = mtu
         self.window = min(INITIAL_PACKETS * mtu, max(INITIAL_BYTES, MINIMUM_PACKETS * mtu))
-        # Bytes of packets that are to be acknowledged. Who sends one adds to it.
+        # Bytes of packets that are to be acknowledged. Whoever sends one adds to it.
         self.in_flight = 0
         self._threshold: float = float("inf")
         # Losses among packets sent before this time belong to a reduction already made.

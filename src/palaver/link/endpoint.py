@@ -147,12 +147,12 @@ class Endpoint(StateMachine):
     # Events
 
     def _take(self, event: Event, now: float, out: list[Action]) -> None:
-        if type(event) is Datagram:
-            self._take_datagram(event, now, out)
-        elif type(event) is Tick:
-            self._tick(now, out)
-        elif type(event) is Send:
+        if isinstance(event, Send):
             self._send(event, now, out)
+        elif isinstance(event, Datagram):
+            self._take_datagram(event, now, out)
+        elif isinstance(event, Tick):
+            self._tick(now, out)
         elif isinstance(event, Dial):
             self._dial(event, now, out)
         elif isinstance(event, Unreachable):
@@ -161,9 +161,10 @@ class Endpoint(StateMachine):
             self._take_command(event, now, out)
 
     def _take_datagram(self, event: Datagram, now: float, out: list[Action]) -> None:
-        data, counters = event.data, self._context.counters
+        data, context = event.data, self._context
+        counters = context.counters
         counters.datagrams_in += 1
-        if len(data) > self._context.limits.mtu:
+        if len(data) > context.limits.mtu:
             counters.too_large += 1
         elif len(data) >= RESET_SIZE and data[0] == DATA:
             self._take_data(data, event.source, now, out)

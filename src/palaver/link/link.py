@@ -54,7 +54,6 @@ class Link(StateMachine):
     """
 
     __slots__ = (
-        "_dirty",
         "_numbers_end",
         "callee",
         "caller",
@@ -62,6 +61,7 @@ class Link(StateMachine):
         "context",
         "crossed",
         "farewell",
+        "is_dirty",
         "is_unheard",
         "local",
         "number",
@@ -97,7 +97,8 @@ class Link(StateMachine):
         # For the endpoint: the time of the link's live entry in its heap.
         self.scheduled = _FOREVER
         self.context = context
-        self._dirty = True
+        # Whether a tick is due at once.
+        self.is_dirty = True
         # From here on numbers are running out.
         last = context.limits.last_number
         self._numbers_end = last - min(last // 4, 2 * _LAST_NUMBERS)
@@ -124,7 +125,7 @@ class Link(StateMachine):
     @property
     def deadline(self) -> float | None:
         """When `tick` is next due."""
-        if self._dirty:
+        if self.is_dirty:
             return self._now
         if self.state is _OPEN:
             return self.channel.deadline
@@ -139,10 +140,6 @@ class Link(StateMachine):
     def is_conversing(self) -> bool:
         """Whether the program has been told that the link is open, and not that it has ended."""
         return self.state in CONVERSING
-
-    def rest(self) -> None:
-        """Go without the tick that would end this batch."""
-        self._dirty = False
 
     # Inputs
 
@@ -217,23 +214,19 @@ class Link(StateMachine):
             if channel.vigil.due <= now and channel.is_dead(now):
                 self.step(Input.DEAD, Reason.DEAD, now, out)
             else:
-                self._tick_channel(now, out)
+                channel.tick(now, out)
+                outbox = channel.outbox
+                if outbox.blocked and outbox.take_writable() and self.state is _OPEN:
+                    out.append(Writable(self.number))
+                if channel.number > self._numbers_end or outbox.next_number > self._numbers_end:
+                    self._run_out(now, out)
         elif state is State.CALLING and self.caller is not None and now >= self.caller.hello_at:
             self.step(Input.HELLO_DUE, None, now, out)
         if channel.outbox.overdue_at <= now and self.state is not State.CLOSED:
             for message in channel.outbox.take_overdue(now):
                 assert message.ref is not None
                 out.append(Overdue(self.number, message.ref))
-        self._dirty = False
-
-    def _tick_channel(self, now: float, out: list[Action]) -> None:
-        channel = self.channel
-        channel.tick(now, out)
-        outbox = channel.outbox
-        if outbox.blocked and outbox.take_writable() and self.state is State.OPEN:
-            out.append(Writable(self.number))
-        if channel.number > self._numbers_end or outbox.next_number > self._numbers_end:
-            self._run_out(now, out)
+        self.is_dirty = False
 
     def _run_out(self, now: float, out: list[Action]) -> None:
         """Close while there are numbers left to close with."""
@@ -259,7 +252,7 @@ class Link(StateMachine):
         if row is None:
             self.channel.counters.ignored += 1
             return
-        self._dirty = True
+        self.is_dirty = True
         action, self.state = row
         _ACTIONS[action](self, subject, now, out)
 
@@ -297,7 +290,7 @@ class Link(StateMachine):
             self.number,
             self.local,
             self.ref,
-            self._dirty,
+            self.is_dirty,
             None if self.until is None else self.until - now,
             None if self.caller is None else self.caller.key(now),
             None if self.callee is None else self.callee.key(),
