@@ -45,6 +45,8 @@ from .tombstones import Tombstones
 
 _FOREVER = float("inf")
 _TOP_BIT = 1 << 63
+# Looking up a member of an Enum takes its time, where it is done for each packet.
+_WELCOMED, _OPEN = State.WELCOMED, State.OPEN
 
 
 class Endpoint(StateMachine):
@@ -106,9 +108,12 @@ class Endpoint(StateMachine):
     @property
     def deadline(self) -> float | None:
         """When a tick is next due; it may be a little early."""
-        if self._agenda.is_pressing:
+        agenda = self._agenda
+        if agenda.touched:
             return self._now
-        due = min(self._agenda.deadline, self._sweep_at)
+        due = agenda.deadline
+        if self._sweep_at < due:
+            due = self._sweep_at
         return None if due == _FOREVER else due
 
     @property
@@ -142,7 +147,9 @@ class Endpoint(StateMachine):
     # Events
 
     def _take(self, event: Event, now: float, out: list[Action]) -> None:
-        if isinstance(event, Datagram):
+        if isinstance(event, Send):
+            self._send(event, now, out)
+        elif isinstance(event, Datagram):
             self._take_datagram(event, now, out)
         elif isinstance(event, Tick):
             self._tick(now, out)
@@ -154,9 +161,10 @@ class Endpoint(StateMachine):
             self._take_command(event, now, out)
 
     def _take_datagram(self, event: Datagram, now: float, out: list[Action]) -> None:
-        data, counters = event.data, self.counters
+        data, context = event.data, self._context
+        counters = context.counters
         counters.datagrams_in += 1
-        if len(data) > self._context.limits.mtu:
+        if len(data) > context.limits.mtu:
             counters.too_large += 1
         elif len(data) >= RESET_SIZE and data[0] == DATA:
             self._take_data(data, event.source, now, out)
@@ -167,23 +175,22 @@ class Endpoint(StateMachine):
 
     def _take_data(self, data: bytes, source: Address, now: float, out: list[Action]) -> None:
         _, local, number = DATA_HEADER.unpack_from(data)
-        link = self._links.by_local(local)
+        link = self._links.by_local.get(local)
         if link is None:
             self._answer_unknown(data, local, number, source, now, out)
             return
-        channel = link.channel
-        before, address, unheard = link.state, channel.address, link.is_unheard
-        if before is State.WELCOMED:
+        before, address, unheard = link.state, link.channel.address, link.is_unheard
+        if before is _WELCOMED:
             self._open(link, data, number, source, now, out)
         else:
             link.datagram(data, number, source, now, out)
-        if channel.address != address:
+        if link.channel.address is not address:
             self._links.move(link, address)
         if unheard and not link.is_unheard:
             self._links.note_heard(link)
         if link.state is not before:
             self._follow(link, now)
-        elif link.is_at_rest(now):
+        elif before is _OPEN and link.channel.is_at_rest(now):
             self._agenda.let_rest(link)
             return
         self._agenda.touch(link)
@@ -205,7 +212,7 @@ class Endpoint(StateMachine):
         if link.crossed is not None and link.number != half_open:
             self._reception.half_open.discard(half_open)
             self._links.replace(link.crossed, link, half_open)
-            self._agenda.renumber(link)
+            self._agenda.renumber(link, half_open)
         link.crossed = None
 
     def _answer_unknown(
@@ -237,7 +244,7 @@ class Endpoint(StateMachine):
             self.counters.malformed += 1
             return
         links = self._links
-        link = links.by_remote(source, wanted) if by_peer else links.by_local(wanted)
+        link = links.by_remote(source, wanted) if by_peer else links.by_local.get(wanted)
         if link is not None and link.channel.address == source:
             link.packet(packet, now, out)
             self._agenda.touch(link)
@@ -311,6 +318,17 @@ class Endpoint(StateMachine):
         self.counters.unreachable += 1
         self._links.note_unreachable(hint.address)
 
+    def _send(self, send: Send, now: float, out: list[Action]) -> None:
+        link = self._links.by_number.get(send.link)
+        if link is not None and link.state is not _WELCOMED:
+            link.send(send, now, out)
+            self._agenda.touched[link.number] = link
+        elif not 0 < send.link <= self._last_number or link is not None:
+            raise UsageError(f"there is no link {send.link}")
+        elif send.ref is not None:
+            self.counters.messages_undelivered += 1
+            out.append(Undelivered(send.link, send.ref, self._tombstones.reason(send.link)))
+
     def _take_command(self, event: Event, now: float, out: list[Action]) -> None:
         number = getattr(event, "link", None)
         if not isinstance(number, int):
@@ -319,9 +337,6 @@ class Endpoint(StateMachine):
         if link is None or link.state is State.WELCOMED:
             if not 0 < number <= self._last_number or link is not None:
                 raise UsageError(f"there is no link {number}")
-            if isinstance(event, Send) and event.ref is not None:
-                self.counters.messages_undelivered += 1
-                out.append(Undelivered(number, event.ref, self._tombstones.reason(number)))
             return
         link.check(event)
         before = link.state
@@ -333,13 +348,13 @@ class Endpoint(StateMachine):
     # Time
 
     def _tick(self, now: float, out: list[Action]) -> None:
-        for link in self._agenda.take_due(now):
+        agenda = self._agenda
+        for link in agenda.take_due(now):
             before = link.state
             link.tick(now, out)
             if link.state is not before:
                 self._follow(link, now)
-            self._agenda.plan(link)
-        self._agenda.tidy()
+            agenda.plan(link)
         if self._sweep_at <= now:
             self._tombstones.expire(now)
             self._reception.expire(now)
@@ -359,7 +374,7 @@ class Endpoint(StateMachine):
     def _new_id(self) -> int:
         while True:
             local = int.from_bytes(self._draws.bytes(8), "big")
-            taken = self._links.by_local(local) or self._tombstones.find(local)
+            taken = self._links.by_local.get(local) or self._tombstones.find(local)
             if local and taken is None:
                 return local
 
@@ -373,7 +388,7 @@ class Endpoint(StateMachine):
         while True:
             local = self._new_id()
             local = local | _TOP_BIT if is_answer else local & ~_TOP_BIT
-            if local and self._links.by_local(local) is None:
+            if local and self._links.by_local.get(local) is None:
                 return local
 
     def _follow(self, link: Link, now: float) -> None:

@@ -16,6 +16,8 @@ from enum import IntEnum
 class State(IntEnum):
     """Where a link is in its life."""
 
+    __hash__ = int.__hash__  # the one of Enum is slow, and the table is asked for each packet
+
     CALLING = 0
     """The caller sends HELLO until it is answered."""
     WELCOMED = 1
@@ -36,6 +38,8 @@ class State(IntEnum):
 
 class Input(IntEnum):
     """What can happen to a link."""
+
+    __hash__ = int.__hash__
 
     # Commands of the program.
     SEND = 0

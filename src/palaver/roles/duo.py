@@ -5,15 +5,27 @@ One machine holds many conversations; `max_conversations` is how many callers it
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from palaver.entropy import Entropy
-from palaver.link.endpoint import Endpoint
-from palaver.link.events import Abort, Closed, Dial, Dialing, Finished, Opened, Received, Send, Side
-from palaver.machine import Action, Address, Event, Notice, StateMachine, UsageError, copy_slots
-from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
+from palaver.link.events import Closed, Dial, Dialing, Finished, Opened, Send
+from palaver.machine import Action, Address, Event, Notice, UsageError
 from palaver.values import value
-from palaver.wire.duo import ROLE, Introduce, Text, check_name, decode_duo, encode_text
-from palaver.wire.errors import DecodeError, Reason
-from palaver.wire.messages import FIRST_SKIPPABLE_KIND
+from palaver.wire.duo import (
+    ROLE,
+    DuoMessage,
+    Introduce,
+    Text,
+    check_name,
+    decode_duo,
+    encode_text,
+)
+from palaver.wire.errors import Reason
+
+from .role import Options, Role
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @value
@@ -57,7 +69,7 @@ class Said(Notice):
     text: str
 
 
-class Duo(StateMachine):
+class Duo(Role[DuoMessage]):
     """One-to-one conversations at one address.
 
     Takes `Call` and `Say`, and the link's own `Finish`, `Leave`, `Abort`, `Pause` and `Resume`.
@@ -65,7 +77,7 @@ class Duo(StateMachine):
     `Undelivered`, `Writable`, `Finished` and `Closed`.
     """
 
-    __slots__ = ("_endpoint", "_given_up", "_introduced", "_met", "name")
+    __slots__ = ("_introduced", "name")
 
     def __init__(
         self,
@@ -74,139 +86,84 @@ class Duo(StateMachine):
         name: str = "",
         accept: bool = True,
         max_conversations: int = 1,
-        timing: Timing = DEFAULT_TIMING,
-        limits: Limits = DEFAULT_LIMITS,
+        **options: Unpack[Options],
     ) -> None:
         """Make a machine that answers calls, if `accept`, and can make them.
 
         `name` is told to each peer: at most 64 bytes of UTF-8. Raises UsageError.
         """
-        super().__init__()
         check_name(name)
         if max_conversations < 1:
             raise UsageError(f"max_conversations must be at least 1, not {max_conversations}")
+        answers = (ROLE,) if accept else ()
+        super().__init__(entropy, answers=answers, max_inbound=max_conversations, **options)
         self.name = name
-        self._endpoint = Endpoint(
-            entropy,
-            roles=(ROLE,) if accept else (),
-            max_inbound=max_conversations,
-            timing=timing,
-            limits=limits,
-        )
-        # Links that were opened, and of those the ones whose peer has introduced itself.
-        self._met: dict[int, Opened] = {}
+        # The links whose peer has introduced itself.
         self._introduced: set[int] = set()
-        # Links that were given up while the notices of one event are looked at, and why.
-        self._given_up: dict[int, Reason] = {}
 
-    # Getters
+    # Commands
 
-    @property
-    def deadline(self) -> float | None:
-        """When a tick is next due."""
-        return self._endpoint.deadline
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no link is left, lingering ones included: the socket may be closed."""
-        return self._endpoint.is_idle
-
-    def stats(self) -> dict[str, int]:
-        """Give the counts of the endpoint."""
-        return self._endpoint.stats()
-
-    def rtt(self, link: int) -> float | None:
-        """Give the round-trip time of a conversation in seconds; None if it is not known."""
-        return self._endpoint.rtt(link)
-
-    # Events
-
-    def _take(self, event: Event, now: float, out: list[Action]) -> None:
+    def _do(self, event: Event, now: float, out: list[Action], /) -> None:
         if type(event) is Say:
-            event = Send(event.link, encode_text(event.text), event.ref)
+            message = Send(event.link, encode_text(event.text), event.ref)
+            self._pass_on(message, now, out)
         elif isinstance(event, Call):
-            event = Dial(event.address, ROLE, event.ref, event.timeout)
+            self._dial(Dial(event.address, ROLE, event.ref, event.timeout), now, out)
         elif isinstance(event, Send | Dial):
             raise UsageError(f"use Say and Call, not {type(event).__name__}")
-        self._given_up.clear()
-        self._pass_on(event, now, out)
+        else:
+            super()._do(event, now, out)
 
-    def _pass_on(self, event: Event, now: float, out: list[Action]) -> None:
-        for action in self._endpoint.handle(event, now):
-            if isinstance(action, Notice):
-                self._translate(action, now, out)
-            else:
-                out.append(action)
+    # What the links tell
+
+    def _dialing(self, dialing: Dialing, _: str, now: float, out: list[Action], /) -> None:
+        out.append(dialing)
+        self._introduce(dialing.link, now, out)
+
+    def _opened(self, opened: Opened, now: float, out: list[Action], /) -> None:
+        if opened.inbound:
+            self._introduce(opened.link, now, out)
 
     def _introduce(self, link: int, now: float, out: list[Action]) -> None:
-        self._pass_on(Send(link, Introduce(self.name).encode(), None), now, out)
+        self._tell(link, Introduce(self.name).encode(), now, out)
 
-    def _translate(self, notice: Notice, now: float, out: list[Action]) -> None:
-        link = getattr(notice, "link", None)
-        if link in self._given_up:
-            # Only its end is still to be told, if that has not been done.
-            if not (isinstance(notice, Closed) and link in self._met):
-                return
-            notice = Closed(link, notice.ref, self._given_up[link], Side.LOCAL)
-        if type(notice) is Received:
-            self._hear(notice, now, out)
-        elif isinstance(notice, Finished) and notice.link not in self._introduced:
-            self._give_up(notice.link, Reason.PROTOCOL_ERROR, now, out)
-        elif isinstance(notice, Dialing):
-            out.append(notice)
-            self._introduce(notice.link, now, out)
-        elif isinstance(notice, Opened):
-            self._met[notice.link] = notice
-            if notice.inbound:
-                self._introduce(notice.link, now, out)
-        elif isinstance(notice, Closed):
-            met = self._met.pop(notice.link, None)
-            known = notice.link in self._introduced
-            self._introduced.discard(notice.link)
-            # A caller that never introduced itself was never announced.
-            if known or met is None or not met.inbound:
-                out.append(notice)
-        else:
-            out.append(notice)
+    def _decode(self, _: str, message: bytes, /) -> DuoMessage | None:
+        return decode_duo(message)
 
-    def _hear(self, received: Received, now: float, out: list[Action]) -> None:
-        link = received.link
-        try:
-            message = decode_duo(received.message)
-        except DecodeError:
-            self._give_up(link, Reason.PROTOCOL_ERROR, now, out)
-            return
+    def _heard(self, opened: Opened, message: DuoMessage, now: float, out: list[Action], /) -> None:
+        link = opened.link
         introduced = link in self._introduced
         if type(message) is Text and introduced:
             out.append(Said(link, message.text))
         elif isinstance(message, Introduce) and not introduced:
             self._introduced.add(link)
-            opened = self._met[link]
             out.append(ConversationOpened(link, opened.ref, opened.address, message.name))
-        elif message is not None:
+        else:
             self._give_up(link, Reason.PROTOCOL_ERROR, now, out)
-        elif received.message[0] < FIRST_SKIPPABLE_KIND:
-            self._give_up(link, Reason.UNSUPPORTED, now, out)
 
-    def _give_up(self, link: int, reason: Reason, now: float, out: list[Action]) -> None:
-        self._pass_on(Abort(link, reason), now, out)
-        self._given_up[link] = reason
+    def _finished(self, opened: Opened, now: float, out: list[Action], /) -> None:
+        if opened.link in self._introduced:
+            out.append(Finished(opened.link))
+        else:
+            super()._finished(opened, now, out)
+
+    def _closed(
+        self, closed: Closed, opened: Opened | None, _: float, out: list[Action], /
+    ) -> None:
+        known = closed.link in self._introduced
+        self._introduced.discard(closed.link)
+        # A caller that never introduced itself was never announced.
+        if known or opened is None or not opened.inbound:
+            out.append(closed)
 
     # Exploration
 
     def clone(self) -> Duo:
         """Give an independent twin that will draw the same random values."""
-        twin = copy_slots(self)
-        twin._endpoint = self._endpoint.clone()
-        twin._met = self._met.copy()
+        twin = self._twin()
         twin._introduced = self._introduced.copy()
-        twin._given_up = self._given_up.copy()
         return twin
 
     def state_key(self, now: float) -> tuple[object, ...]:
         """Give all that decides the future as one comparable value, times relative to `now`."""
-        return (
-            self._endpoint.state_key(now),
-            tuple(sorted(self._met)),
-            tuple(sorted(self._introduced)),
-        )
+        return (*super().state_key(now), tuple(sorted(self._introduced)))

@@ -44,6 +44,8 @@ class Reason(IntEnum):
     """Nothing came from the peer while something awaited an acknowledgement."""
     SHUTTING_DOWN = 12
     """The endpoint is going away."""
+    OVERWHELMED = 13
+    """The peer took too little, too slowly: what it was to be told piled up."""
     NO_ANSWER = 64
     """The call was given up: nothing answered in the time that the caller allowed."""
     CANCELLED = 65
