@@ -14,6 +14,7 @@ from .addresses import (
     DEFAULT_PORT,
     format_address,
     list_local_addresses,
+    open_tcp_socket,
     open_udp_socket,
     parse_address,
     resolve,
@@ -32,6 +33,7 @@ from .errors import (
 )
 from .facade import Listener, connect, listen
 from .selectors_driver import SelectorsDriver
+from .tcp import TcpPort
 from .udp import UdpPort
 
 __all__ = [
@@ -48,11 +50,13 @@ __all__ = [
     "ListenerClosed",
     "NotDelivered",
     "SelectorsDriver",
+    "TcpPort",
     "UdpPort",
     "connect",
     "format_address",
     "list_local_addresses",
     "listen",
+    "open_tcp_socket",
     "open_udp_socket",
     "parse_address",
     "resolve",

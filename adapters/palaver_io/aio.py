@@ -80,13 +80,14 @@ def connect(
     *,
     name: str = "",
     timeout: float | None = 10.0,
+    tcp: bool = False,
     timing: Timing = DEFAULT_TIMING,
     limits: Limits = DEFAULT_LIMITS,
     faults: Faults | None = None,
     seed: int | None = None,
 ) -> Opening[Conversation]:
     """Call whoever listens at `host` and `port`; as `palaver_io.connect`."""
-    settings = Settings(name, timing=timing, limits=limits, faults=faults, seed=seed)
+    settings = Settings(name, tcp, timing=timing, limits=limits, faults=faults, seed=seed)
     return Opening(_connect(settings, host, port, timeout))
 
 
@@ -102,6 +103,7 @@ def listen(
     port: int = DEFAULT_PORT,
     *,
     name: str = "",
+    tcp: bool = False,
     max_conversations: int = 1,
     timing: Timing = DEFAULT_TIMING,
     limits: Limits = DEFAULT_LIMITS,
@@ -109,7 +111,7 @@ def listen(
     seed: int | None = None,
 ) -> Opening[Listener]:
     """Take calls at `host` and `port`; as `palaver_io.listen`."""
-    settings = Settings(name, max_conversations, timing, limits, faults, seed)
+    settings = Settings(name, tcp, max_conversations, timing, limits, faults, seed)
     return Opening(_listen(settings, host, port))
 
 

@@ -1,4 +1,4 @@
-"""Conversations over UDP in blocking calls: `connect` to somebody, or `listen` for callers."""
+"""Conversations in blocking calls: `connect` to somebody, or `listen` for callers."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def connect(
     *,
     name: str = "",
     timeout: float | None = 10.0,
+    tcp: bool = False,
     timing: Timing = DEFAULT_TIMING,
     limits: Limits = DEFAULT_LIMITS,
     faults: Faults | None = None,
@@ -38,13 +39,14 @@ def connect(
     """Call whoever listens at `host` and `port`, and return when the conversation is open.
 
     `host` is a name or an address; of a name's addresses an IPv4 one is called. `name` is told to
-    the peer. `timeout` is in seconds; None calls on and on. `faults` spoil what is sent, each time
-    the same way for the same `seed`.
+    the peer. `timeout` is in seconds; None calls on and on. `tcp` is for a listener that was told
+    the same. `faults` spoil what is sent over UDP, each time the same way for the same `seed`.
 
     Raises ConnectFailed with the reason; OSError if the host is not known or there is no socket
-    to be had; ValueError for an address that nobody can have; UsageError for a bad name or timeout.
+    to be had; ValueError for an address that nobody can have; UsageError for a bad name or timeout,
+    and for faults with TCP.
     """
-    settings = Settings(name, timing=timing, limits=limits, faults=faults, seed=seed)
+    settings = Settings(name, tcp, timing=timing, limits=limits, faults=faults, seed=seed)
     return connect_on(BlockingDriver, settings, host, port, timeout)
 
 
@@ -63,6 +65,7 @@ def listen(
     port: int = DEFAULT_PORT,
     *,
     name: str = "",
+    tcp: bool = False,
     max_conversations: int = 1,
     timing: Timing = DEFAULT_TIMING,
     limits: Limits = DEFAULT_LIMITS,
@@ -75,9 +78,9 @@ def listen(
     one; port 0 takes a free one. The others are as in `connect`.
 
     Raises OSError if the address can't be had; ValueError for a port out of range; UsageError for
-    a bad name or number.
+    a bad name or number, and for faults with TCP.
     """
-    settings = Settings(name, max_conversations, timing, limits, faults, seed)
+    settings = Settings(name, tcp, max_conversations, timing, limits, faults, seed)
     return listen_on(BlockingDriver, settings, host, port)
 
 

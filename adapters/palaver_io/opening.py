@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from palaver import DEFAULT_LIMITS, DEFAULT_TIMING, Address, Duo, Limits, Timing
 from palaver.sim import FaultInjector, Faults
 
-from .addresses import open_udp_socket
+from .addresses import open_tcp_socket, open_udp_socket
 from .port import Port
+from .tcp import TcpPort
 from .udp import UdpPort
 
 
@@ -18,6 +19,7 @@ class Settings:
     """The arguments of `connect` and `listen` that are not addresses."""
 
     name: str = ""
+    tcp: bool = False
     max_conversations: int = 1
     timing: Timing = DEFAULT_TIMING
     limits: Limits = DEFAULT_LIMITS
@@ -44,8 +46,22 @@ class Settings:
 
     def open_caller(self, peer: Address) -> Port:
         """Open the port that can reach `peer`; raises OSError."""
-        return UdpPort(open_udp_socket("::" if ":" in peer[0] else "", 0))
+        return open_caller(peer, tcp=self.tcp)
 
     def open_listener(self, host: str, port: int) -> Port:
         """Open the port for callers at `host` and `port`; raises OSError and ValueError."""
-        return UdpPort(open_udp_socket(host, port))
+        return open_listener(host, port, tcp=self.tcp)
+
+
+def open_caller(peer: Address, *, tcp: bool) -> Port:
+    """Open the port that can reach `peer`; raises OSError."""
+    if tcp:
+        return TcpPort()
+    return UdpPort(open_udp_socket("::" if ":" in peer[0] else "", 0))
+
+
+def open_listener(host: str, port: int, *, tcp: bool) -> Port:
+    """Open the port for callers at `host` and `port`; raises OSError and ValueError."""
+    if tcp:
+        return TcpPort(open_tcp_socket(host, port))
+    return UdpPort(open_udp_socket(host, port))

@@ -28,13 +28,14 @@ def connect(
     *,
     name: str = "",
     timeout: float | None = 10.0,
+    tcp: bool = False,
     timing: Timing = DEFAULT_TIMING,
     limits: Limits = DEFAULT_LIMITS,
     faults: Faults | None = None,
     seed: int | None = None,
 ) -> Conversation:
     """Call whoever listens at `host` and `port`; as `palaver_io.connect`."""
-    settings = Settings(name, timing=timing, limits=limits, faults=faults, seed=seed)
+    settings = Settings(name, tcp, timing=timing, limits=limits, faults=faults, seed=seed)
     return connect_on(SelectorsDriver, settings, host, port, timeout)
 
 
@@ -43,6 +44,7 @@ def listen(
     port: int = DEFAULT_PORT,
     *,
     name: str = "",
+    tcp: bool = False,
     max_conversations: int = 1,
     timing: Timing = DEFAULT_TIMING,
     limits: Limits = DEFAULT_LIMITS,
@@ -50,5 +52,5 @@ def listen(
     seed: int | None = None,
 ) -> Listener:
     """Take calls at `host` and `port`; as `palaver_io.listen`."""
-    settings = Settings(name, max_conversations, timing, limits, faults, seed)
+    settings = Settings(name, tcp, max_conversations, timing, limits, faults, seed)
     return listen_on(SelectorsDriver, settings, host, port)

@@ -79,11 +79,25 @@ class Unreachable(Event):
 
 
 @value
+class StreamEnded(Event):
+    """The stream with `address` has ended, or could not be opened."""
+
+    address: Address
+
+
+@value
 class Transmit(Action):
     """Put `data` on the wire to `destination`, now or never: losing it is allowed."""
 
     data: bytes
     destination: Address
+
+
+@value
+class Disconnect(Action):
+    """End the stream with `address` when what was given before is written."""
+
+    address: Address
 
 
 class Machine(Protocol):
