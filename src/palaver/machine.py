@@ -80,7 +80,7 @@ class Unreachable(Event):
 
 @value
 class StreamEnded(Event):
-    """The stream with `address` has ended, or could not be opened."""
+    """The stream to or from `address` is over, or could not be opened: nothing more comes of it."""
 
     address: Address
 
@@ -95,7 +95,7 @@ class Transmit(Action):
 
 @value
 class Disconnect(Action):
-    """End the stream with `address` when what was given before is written."""
+    """End the stream to `address`, when all is written that was to be transmitted there before."""
 
     address: Address
 

@@ -73,7 +73,7 @@ class Channel:
         self.outbox = Outbox(limits)
         self.inbox = Inbox(limits.window)
         self.arrivals = Arrivals(timing.ack_delay, limits.window)
-        self.recovery = Recovery(timing, limits.mtu)
+        self.recovery = Recovery(timing, limits.mtu, reliable=context.streams)
         # The number of the next packet.
         self.number = 0
         # Put an ack into every packet, whether or not one is owed.
@@ -92,7 +92,7 @@ class Channel:
         self.mtu = min(self.mtu, mtu)
         self._room = self.mtu - PACKET_OVERHEAD
         self.vigil.start(now)
-        self.recovery = Recovery(self._timing, self.mtu)
+        self.recovery = Recovery(self._timing, self.mtu, reliable=self.recovery.reliable)
         return self.outbox.open(self.mtu, credit)
 
     def greet(self) -> None:
@@ -297,7 +297,11 @@ class Channel:
         if recovery.limited:
             return False
         # Where no queue on the path seems to mind, copies make good a loss at once.
-        copies = in_flight > 0 and 2 * in_flight * recovery.rtt.queued < self.mtu
+        copies = (
+            in_flight > 0
+            and 2 * in_flight * recovery.rtt.queued < self.mtu
+            and not recovery.reliable
+        )
         owed = arrivals.ack_at < _NEVER or self.repeat_ack
         with_ack = owed or arrivals.repeats > 0
         frames: list[bytes] = []

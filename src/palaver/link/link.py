@@ -175,21 +175,26 @@ class Link(StateMachine):
         out: list[Action],
         *,
         has_room: bool = True,
-    ) -> None:
-        """Take DATA packet `number`. Without room for one more, a half-open link is turned away."""
+    ) -> bool:
+        """Take DATA packet `number`; tell whether it was fresh, whole, and from the right place.
+
+        Without room for one more, a half-open link is turned away.
+        """
         self._now = now
         channel = self.channel
         if (self.state, _DATA) not in TABLE:
             channel.counters.ignored += 1
-            return
-        if source != channel.address and self.state not in CONVERSING:
+            return False
+        if source != channel.address and (self.context.streams or self.state not in CONVERSING):
             channel.counters.foreign += 1
-            return
+            return False
         heard = channel.receive(data, number, source, now)
-        if heard is not None:
-            self.is_unheard = False
-            crowded = not has_room and self.state is State.WELCOMED
-            self.step(Input.CROWDED if crowded else _DATA, heard, now, out)
+        if heard is None:
+            return False
+        self.is_unheard = False
+        crowded = not has_room and self.state is State.WELCOMED
+        self.step(Input.CROWDED if crowded else _DATA, heard, now, out)
+        return True
 
     def packet(self, packet: Handshake | Reset, now: float, out: list[Action]) -> None:
         """Take any packet but DATA that is for this link and from its address."""

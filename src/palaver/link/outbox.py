@@ -268,6 +268,8 @@ class Outbox:
         for number in range(self._delivered, wanted):
             take(number).acked = True
         self._delivered = wanted
+        while self._resend and self._resend[0] < wanted:
+            heappop(self._resend)
         delivered = []
         undelivered = self.undelivered
         while undelivered and 0 <= undelivered[0].last < wanted:

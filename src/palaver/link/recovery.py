@@ -13,6 +13,7 @@ from .rtt import RttEstimator
 PACKET_THRESHOLD = 3
 PROBES = 2
 _NEVER = float("inf")
+_UNLIMITED = 1 << 62
 
 
 class SentPacket:
@@ -49,13 +50,18 @@ class Recovery:
         "packets",
         "probed",
         "probes",
+        "reliable",
         "rtt",
     )
 
-    def __init__(self, timing: Timing, mtu: int) -> None:
+    def __init__(self, timing: Timing, mtu: int, *, reliable: bool = False) -> None:
+        """Watch a path that takes packets of `mtu` bytes; on a `reliable` one none gets lost."""
         self._timing = timing
+        self.reliable = reliable
         self.rtt = RttEstimator(timing)
         self.congestion = Congestion(mtu)
+        if reliable:
+            self.congestion.window = _UNLIMITED
         self.packets: dict[int, SentPacket] = {}
         # Probe packets that are due: they go out whatever the congestion window says.
         self.probes = 0
@@ -84,7 +90,7 @@ class Recovery:
         self.congestion.in_flight += size
         if self.probes:
             self.probes -= 1
-        if self._loss_at is None:
+        if self._loss_at is None and not self.reliable:
             rtt, backoff = self.rtt, self.backoff
             self.deadline = now + (rtt.probe_timeout(backoff) if backoff else rtt.timeout)
 
@@ -104,7 +110,7 @@ class Recovery:
         congestion, limited = self.congestion, self.limited
         for packet in acked:
             congestion.acked(packet.size, packet.sent_at, was_limited=limited)
-        lost = self._take_lost(now) if self.packets else []
+        lost = self._take_lost(now) if self.packets and not self.reliable else []
         self._plan()
         return acked, lost
 
@@ -134,7 +140,7 @@ class Recovery:
         return lost
 
     def _plan(self) -> None:
-        if not self.packets:
+        if not self.packets or self.reliable:
             self._loss_at = None
             self.deadline = _NEVER
         elif self._loss_at is not None:

@@ -71,6 +71,7 @@ class Input(IntEnum):
     FLUSHED = 22
     EXHAUSTED = 23
     CROWDED = 24
+    CUT = 25
 
 
 S, On = State, Input
@@ -91,6 +92,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.WELCOMED, On.DATA): ("accept", S.OPEN),
     (S.WELCOMED, On.CROWDED): ("turn_away", S.CLOSED),
     (S.WELCOMED, On.EXPIRED): ("vanish", S.CLOSED),
+    (S.WELCOMED, On.CUT): ("vanish", S.CLOSED),
     (S.OPEN, On.SEND): ("queue", S.OPEN),
     (S.OPEN, On.FINISH): ("say_fin", S.OPEN),
     (S.OPEN, On.LEAVE): ("say_bye", S.CLOSING),
@@ -106,6 +108,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.OPEN, On.VIOLATION): ("fail", S.CLOSED),
     (S.OPEN, On.DEAD): ("fail", S.CLOSED),
     (S.OPEN, On.EXHAUSTED): ("say_bye", S.CLOSING),
+    (S.OPEN, On.CUT): ("be_cut_off", S.CLOSED),
     (S.CLOSING, On.SEND): ("refuse_to_queue", S.CLOSING),
     (S.CLOSING, On.ABORT): ("abort", S.CLOSED),
     (S.CLOSING, On.HELLO): ("repeat_welcome", S.CLOSING),
@@ -118,6 +121,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.CLOSING, On.DEAD): ("fail", S.CLOSED),
     (S.CLOSING, On.FLUSH_TIMEOUT): ("fail", S.CLOSED),
     (S.CLOSING, On.FLUSHED): ("linger", S.LINGERING),
+    (S.CLOSING, On.CUT): ("be_cut_off", S.CLOSED),
     (S.ANSWERING, On.SEND): ("refuse_to_queue", S.ANSWERING),
     (S.ANSWERING, On.ABORT): ("abort", S.CLOSED),
     (S.ANSWERING, On.HELLO): ("repeat_welcome", S.ANSWERING),
@@ -128,6 +132,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.ANSWERING, On.DEAD): ("fail", S.CLOSED),
     (S.ANSWERING, On.FLUSH_TIMEOUT): ("fail", S.CLOSED),
     (S.ANSWERING, On.FLUSHED): ("tell_closed", S.LAST_ACK),
+    (S.ANSWERING, On.CUT): ("be_cut_off", S.CLOSED),
     (S.LAST_ACK, On.SEND): ("refuse_to_queue", S.LAST_ACK),
     (S.LAST_ACK, On.HELLO): ("repeat_welcome", S.LAST_ACK),
     (S.LAST_ACK, On.DATA): ("receive", S.LAST_ACK),
@@ -137,6 +142,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.LAST_ACK, On.DEAD): ("vanish", S.CLOSED),
     (S.LAST_ACK, On.LINGERED): ("rest", S.CLOSED),
     (S.LAST_ACK, On.FLUSHED): ("rest", S.CLOSED),
+    (S.LAST_ACK, On.CUT): ("vanish", S.CLOSED),
     (S.LINGERING, On.SEND): ("refuse_to_queue", S.LINGERING),
     (S.LINGERING, On.HELLO): ("repeat_welcome", S.LINGERING),
     (S.LINGERING, On.DATA): ("receive", S.LINGERING),
@@ -145,6 +151,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.LINGERING, On.VIOLATION): ("vanish", S.CLOSED),
     (S.LINGERING, On.DEAD): ("vanish", S.CLOSED),
     (S.LINGERING, On.LINGERED): ("rest", S.CLOSED),
+    (S.LINGERING, On.CUT): ("vanish", S.CLOSED),
     (S.CLOSED, On.SEND): ("refuse_to_queue", S.CLOSED),
 }
 """(state, input): (what is done, the state that follows)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from palaver.machine import Address
 
@@ -46,6 +46,14 @@ class LinkTable:
     def calls_to(self, address: Address, role: str) -> list[Link]:
         """Give the links that call `address` for a role and have not heard DATA from there yet."""
         return [link for link in self._calls.get(address, {}).values() if link.role == role]
+
+    def has_any(self, numbers: Iterable[int], address: Address, role: str) -> bool:
+        """Tell whether any of these links is one to `address` for a role."""
+        links = map(self.by_number.get, numbers)
+        return any(
+            link is not None and link.channel.address == address and link.role == role
+            for link in links
+        )
 
     def note_unreachable(self, address: Address) -> None:
         """Tell the calls to an address that the network says nobody is there."""
