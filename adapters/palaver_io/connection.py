@@ -1,7 +1,7 @@
-"""One TCP connection: records in, records out (PROTOCOL.md, the section on streams).
+"""One TCP connection: records in, records out (PROTOCOL.md, section 8.9).
 
-A record is a length, u16 big-endian, 1 to 2,047, and that many bytes. Nothing here waits, knows
-time, or closes the socket.
+A record is a length, u16 big-endian, 1 to 2,047, and that many bytes: so its first byte is 0 to 7,
+and text is told from it. Nothing here waits, knows time, or closes the socket.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import struct
 from typing import Final
 
 from palaver.machine import Address
+from palaver.timing import MAX_RECORD
 
-MAX_RECORD: Final = 2047  # bytes; so the first byte is 0 to 7, and text is told from it
 MAX_UNSENT: Final = 1 << 20  # bytes; who takes less than that has stopped reading
 
 _CHUNK: Final = 16384  # bytes per read

@@ -33,6 +33,7 @@ class Settings:
             name=self.name,
             accept=accept,
             max_conversations=self.max_conversations,
+            streams=self.tcp,
             timing=self.timing,
             limits=self.limits,
         )

@@ -17,9 +17,10 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Final
 
 from palaver.machine import Address, Datagram, Event, StreamEnded, Unreachable
+from palaver.timing import MAX_RECORD
 
 from .addresses import from_sockaddr, to_sockaddr
-from .connection import MAX_RECORD, BrokenStreamError, Connection
+from .connection import BrokenStreamError, Connection
 from .port import Ready, Watcher
 
 MAX_CONNECTIONS: Final = 4096

@@ -29,7 +29,7 @@ from palaver_io.station import Station
 T = TypeVar("T")
 
 DRIVERS = ["blocking", "selectors", "asyncio"]
-TRANSPORTS = ["udp"]
+TRANSPORTS = ["udp", "tcp"]
 
 
 class Way(NamedTuple):
@@ -263,6 +263,7 @@ class Scene:
         else:
             place = InTurner() if way.driver == "selectors" else Here()
         self._places.append(place)
+        options = {"tcp": way.transport == "tcp", **options}
         module = {"blocking": palaver_io, "selectors": selecting, "asyncio": aio}[way.driver]
 
         def open_it() -> Any:  # noqa: ANN401 - of any kind
@@ -288,8 +289,8 @@ def station_of(it: Any) -> Station:  # noqa: ANN401 - of any kind
 
 
 def open_listener(transport: str) -> Port:
-    return Settings().open_listener("127.0.0.1", 0)
+    return Settings(tcp=transport == "tcp").open_listener("127.0.0.1", 0)
 
 
 def open_caller(transport: str) -> Port:
-    return Settings().open_caller(("127.0.0.1", 1))
+    return Settings(tcp=transport == "tcp").open_caller(("127.0.0.1", 1))

@@ -87,7 +87,7 @@ class Role(NamedTuple):
 
 def make_duo(name: str) -> Callable[[bool], Duo]:
     def make(streams: bool) -> Duo:
-        return Duo(os.urandom, name=name, accept=name == "Bob", timing=FAST)
+        return Duo(os.urandom, name=name, accept=name == "Bob", timing=FAST, streams=streams)
 
     return make
 

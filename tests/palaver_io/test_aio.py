@@ -17,7 +17,7 @@ from palaver import Limits, Reason, Timing, WouldBlock
 from palaver_io import ConnectFailed, ConversationLost, NotDelivered, aio
 
 SMALL = Limits(window=4096, queue_messages=8)
-each_transport = pytest.mark.parametrize("tcp", [False], ids=["udp"])
+each_transport = pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 
 
 @pytest.fixture(autouse=True)

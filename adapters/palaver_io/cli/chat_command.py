@@ -32,6 +32,7 @@ class ChatCommand:
             name=options.name,
             accept=not options.is_caller,
             max_conversations=options.max_conversations,
+            streams=options.tcp,
             timing=options.timing,
         )
         self._output: Output | None = None

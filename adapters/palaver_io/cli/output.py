@@ -221,6 +221,7 @@ _ENDS = {
 _LOSSES = {
     Reason.DEAD: "{} does not answer any more: the conversation is over.",
     Reason.RESET: "{} was restarted: the conversation is over.",
+    Reason.DISCONNECTED: "The connection to {} broke: the conversation is over.",
     Reason.FLUSH_TIMEOUT: "The conversation with {} is over; not everything arrived in time.",
 }
 _FAILURES = {
