@@ -16,7 +16,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Final
 
 from palaver.machine import Machine, Notice
@@ -60,7 +60,7 @@ class AsyncioDriver(Driver):
             port.close()
             raise
         super().__init__(machine, port, on_notice, injector, clock or self._loop.time, on_failure)
-        self._progress = Bell(self._loop)
+        self._progress = self.make_bell()
         self._wakes_at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
         self._watcher = _LoopWatcher(self._loop, self._take)
@@ -70,6 +70,24 @@ class AsyncioDriver(Driver):
         except BaseException:
             self._release()
             raise
+
+    # For facades
+
+    @property
+    def guard(self) -> AbstractContextManager[object]:
+        """Nothing to hold: there is only one thread."""
+        return nullcontext()
+
+    @property
+    def progress(self) -> FutureBell:
+        """What rings each time that something has happened, and at the end."""
+        return self._progress
+
+    def make_bell(self) -> FutureBell:
+        """Make a bell on which tasks wait."""
+        return FutureBell(self._loop)
+
+    # The face
 
     async def wait_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `predicate` is true of the machine, the driver ends or time is out.
@@ -85,7 +103,7 @@ class AsyncioDriver(Driver):
     def wake(self) -> None:
         """Have the predicates of all who wait looked at again. May be called from any thread."""
         with suppress(RuntimeError):  # the loop is closed, so nobody waits
-            self._loop.call_soon_threadsafe(self._changed)
+            self._loop.call_soon_threadsafe(self._progress.ring)
 
     # Called by the loop
 
@@ -113,9 +131,6 @@ class AsyncioDriver(Driver):
         wait = max(wait, _SHORTEST_WAIT) if wait > 0 else 0.0
         self._timer = self._loop.call_later(wait, self._on_time)
 
-    def _changed(self) -> None:
-        self._progress.ring()
-
     def _release(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -123,7 +138,7 @@ class AsyncioDriver(Driver):
         self._port.close()
 
 
-class Bell:
+class FutureBell:
     """Wakes up tasks that wait for something. Belongs to the thread of the loop."""
 
     __slots__ = ("_loop", "_waiting")
@@ -140,6 +155,10 @@ class Bell:
 
     async def wait_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `predicate` is true, or for `timeout` seconds; give what it gave last."""
+        if timeout is not None and timeout <= 0:
+            for _ in range(2):  # once to look at the sockets, once to be called for them
+                await asyncio.sleep(0)
+            return predicate()
         until = None if timeout is None else self._loop.time() + timeout
         while not predicate():
             if until is not None and self._loop.time() >= until:

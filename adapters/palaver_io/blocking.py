@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
 from palaver.machine import Event, Machine, Notice
@@ -49,9 +50,9 @@ class BlockingDriver(Driver):
         on_failure: Callable[[BaseException], object] | None = None,
     ) -> None:
         """Start; the arguments are those of `Driver`."""
-        super().__init__(machine, port, on_notice, injector, clock, on_failure)
         self._lock = threading.RLock()
-        self._progress = threading.Condition(self._lock)
+        super().__init__(machine, port, on_notice, injector, clock, on_failure)
+        self._progress = self.make_bell()
         # All that follows, and all of the base class, is guarded by the lock.
         self._wakes_at = -_NEVER  # when the thread looks again by itself
         self._watcher = DeferredWatcher()
@@ -63,6 +64,22 @@ class BlockingDriver(Driver):
             self._watcher.close()
             port.close()
             raise
+
+    # For facades
+
+    @property
+    def guard(self) -> AbstractContextManager[object]:
+        """What to hold so that no notice comes meanwhile; `perform` may be called within."""
+        return self._lock
+
+    @property
+    def progress(self) -> ConditionBell:
+        """What rings each time that something has happened, and at the end."""
+        return self._progress
+
+    def make_bell(self) -> ConditionBell:
+        """Make a bell on which threads wait."""
+        return ConditionBell(self._lock)
 
     # The face
 
@@ -96,7 +113,7 @@ class BlockingDriver(Driver):
     def wake(self) -> None:
         """Have the predicates of all who wait looked at again."""
         with self._lock:
-            self._progress.notify_all()
+            self._progress.ring()
 
     def close(self) -> None:
         """Stop now, close the port and wait until the thread has ended. Sends nothing.
@@ -107,7 +124,7 @@ class BlockingDriver(Driver):
         with self._lock:
             self._closing = True
             self._watcher.wake()
-            self._progress.notify_all()
+            self._progress.ring()
             waits = not self._busy
         if waits:
             self._thread.join()
@@ -145,8 +162,27 @@ class BlockingDriver(Driver):
             self._wakes_at = deadline
             self._watcher.wake()
 
-    def _changed(self) -> None:
-        self._progress.notify_all()
-
     def _release(self) -> None:
         self._watcher.wake()  # the thread does it
+
+
+class ConditionBell:
+    """Wakes up threads that wait for something."""
+
+    __slots__ = ("_condition",)
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._condition = threading.Condition(lock)
+
+    def ring(self) -> None:
+        """Have all who wait look again at what they wait for."""
+        self._condition.notify_all()
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until `predicate` is true, or for `timeout` seconds; give what it gave last."""
+        with self._condition:
+            return self._condition.wait_for(predicate, timeout)
+
+    async def wait_until(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
+        """Do as `wait_for`, and never suspend."""
+        return self.wait_for(predicate, timeout)

@@ -16,7 +16,8 @@ thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from palaver.machine import Address, Event, Machine, Notice, UsageError, WouldBlock
 
@@ -32,6 +33,19 @@ if TYPE_CHECKING:
 BATCH: Final = 256  # datagrams that are read before the tick that answers them
 
 T = TypeVar("T")
+
+
+class Bell(Protocol):
+    """How those who wait for one and the same thing hear that it may have come."""
+
+    def ring(self) -> None:
+        """Have all who wait look again; within `on_notice`, or under the driver's guard."""
+
+    async def wait_until(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until `predicate` is true, or for `timeout` seconds; give what it gave last.
+
+        It suspends with asyncio only; otherwise the call blocks. Raises DriverFailed.
+        """
 
 
 class Driver:
@@ -75,6 +89,11 @@ class Driver:
     # Getters
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the driver has ended, or failed, or is about to."""
+        return self._closing
+
+    @property
     def traffic(self) -> dict[str, int]:
         """Datagrams so far: sent and received, dropped for want of room, failed otherwise."""
         return self._port.traffic
@@ -83,6 +102,22 @@ class Driver:
         """Give what `getter` gives, called while nothing happens to the machine."""
         self._refuse_reentry()
         return getter()
+
+    # For facades
+
+    @property
+    def guard(self) -> AbstractContextManager[object]:
+        """What to hold so that no notice comes meanwhile; `perform` may be called within."""
+        raise NotImplementedError
+
+    @property
+    def progress(self) -> Bell:
+        """What rings each time that something has happened, and at the end."""
+        raise NotImplementedError
+
+    def make_bell(self) -> Bell:
+        """Make a bell on which to wait in this driver's way."""
+        raise NotImplementedError
 
     # Verbs
 
@@ -165,7 +200,7 @@ class Driver:
         self._busy = False
         if self._closing:
             self._release()
-        self._changed()
+        self.progress.ring()
 
     def _fail(self, exc: Exception) -> None:
         self._failure = exc
@@ -187,10 +222,6 @@ class Driver:
 
     def _wake_by(self, deadline: float | None) -> None:
         """See to it that `_handle` is called at `deadline` at the latest."""
-        raise NotImplementedError
-
-    def _changed(self) -> None:
-        """Have the predicates of those who wait looked at again."""
         raise NotImplementedError
 
     def _release(self) -> None:

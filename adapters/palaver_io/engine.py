@@ -17,6 +17,7 @@ from typing import Protocol
 from palaver.machine import (
     Action,
     Address,
+    Disconnect,
     Event,
     Machine,
     Notice,
@@ -140,6 +141,8 @@ class Engine:
                 elif isinstance(action, Notice):
                     notices.append(action)
                     self._on_notice(action)
+                elif isinstance(action, Disconnect):
+                    self._posted.extend(self._port.disconnect(action.address))
                 else:
                     raise TypeError(f"no driver can perform {type(action).__name__}")
             if not self._posted:

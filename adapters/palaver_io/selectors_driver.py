@@ -25,6 +25,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from palaver.machine import Machine, Notice
 
@@ -58,12 +59,29 @@ class SelectorsDriver(Driver):
         the program keeps it and closes it, after the driver.
         """
         super().__init__(machine, port, on_notice, injector, clock, on_failure)
+        self._progress = self.make_bell()
         self._watcher = SelectorWatcher(selector, self)
         try:
             port.start(self._watcher, clock)
         except BaseException:
             self._release()
             raise
+
+    # For facades
+
+    @property
+    def guard(self) -> AbstractContextManager[object]:
+        """Nothing to hold: there is only one thread."""
+        return nullcontext()
+
+    @property
+    def progress(self) -> TurningBell:
+        """What rings each time that something has happened, and at the end."""
+        return self._progress
+
+    def make_bell(self) -> TurningBell:
+        """Make a bell for which to wait is to turn."""
+        return TurningBell(self)
 
     # For a loop of the program
 
@@ -129,9 +147,22 @@ class SelectorsDriver(Driver):
     def _wake_by(self, deadline: float | None) -> None:
         """Do nothing: `timeout` is asked before each wait."""
 
-    def _changed(self) -> None:
-        """Do nothing: `wait_until` looks after each turn."""
-
     def _release(self) -> None:
         self._watcher.close()
         self._port.close()
+
+
+class TurningBell:
+    """Turns the driver until something has come."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: SelectorsDriver) -> None:
+        self._driver = driver
+
+    def ring(self) -> None:
+        """Do nothing: it is looked at after each turn."""
+
+    async def wait_until(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
+        """Turn until `predicate` is true, or for `timeout` seconds; give what it gave last."""
+        return self._driver.wait_until(predicate, timeout)

@@ -19,6 +19,7 @@ SEGMENT_CHARGE = 64  # bytes of credit that a segment costs beyond its length
 CREDIT_RESERVE = 512  # bytes of credit beyond the limit, for FIN and BYE only
 MIN_CREDIT = 1024  # bytes: the least that a peer may grant
 REPLAY_WINDOW = 1024  # packet numbers that are remembered
+MAX_RECORD = 2047  # bytes: the largest packet on a stream
 MAX_NUMBER = (1 << 32) - 1  # the last packet number and the last segment number
 
 

@@ -177,6 +177,12 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
+def skip_without(kind: str) -> None:
+    """Skip the test if there is no such event loop here."""
+    if kind in LOOPS:
+        LOOPS[kind]().close()
+
+
 class LoopThread:
     """An event loop in a thread of its own, for tests that are told in blocking calls."""
 
@@ -298,6 +304,7 @@ Start = Callable[..., AnyDriver]
 @contextmanager
 def drivers_that_end(kind: str = "blocking") -> Iterator[Start]:
     """Give what starts a driver of a machine; all of them are closed at the end."""
+    skip_without(kind)
     drivers: list[AnyDriver] = []
 
     def start(

@@ -59,7 +59,7 @@ def test_many_tasks_wait_and_one_is_cancelled(run: Run) -> None:
             ends = await asyncio.gather(*waiting, return_exceptions=True)
             assert isinstance(ends.pop(3), asyncio.CancelledError)
             assert ends == [True] * 9
-            assert not driver._progress._waiting
+            assert not driver.progress._waiting
 
     run(scenario)
 

@@ -66,7 +66,7 @@ def test_held_back_copies_are_sent_in_time(start: Start) -> None:
         driver.perform(Emit(Transmit(b"late", peer.getsockname())))
         assert driver.wait_until(lambda: driver.traffic["sent"] == 1, PATIENCE)
         assert peer.recvfrom(10) == (b"late", driver.address)
-        assert time.monotonic() - began >= 0.05
+        assert time.monotonic() - began >= 0.048  # the clock of uvloop is in milliseconds
 
 
 def test_a_refused_event_does_no_harm(start: Start) -> None:

@@ -94,7 +94,7 @@ class Chat:
         if self._policy.peer is not None:
             self._perform(Call(self._policy.peer, timeout=self._policy.timeout))
         else:
-            hints = hint_at_listening(address)
+            hints = hint_at_listening(address, tcp=self._policy.tcp)
             self._output.listening(*address, format_address(address), hints)
 
     def take_notice(self, notice: Notice) -> None:

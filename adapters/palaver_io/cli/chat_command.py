@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 
 from palaver import Address, Duo, Event, Notice, Said
-from palaver_io.addresses import open_udp_socket, resolve_peer
+from palaver_io.addresses import resolve_peer
+from palaver_io.opening import open_caller, open_listener
 from palaver_io.port import Port
-from palaver_io.udp import UdpPort
 
 from .arguments import ChatOptions
 from .chat import Chat
@@ -32,6 +32,7 @@ class ChatCommand:
             name=options.name,
             accept=not options.is_caller,
             max_conversations=options.max_conversations,
+            streams=options.tcp,
             timing=options.timing,
         )
         self._output: Output | None = None
@@ -52,14 +53,14 @@ class ChatCommand:
         try:
             if options.is_caller:
                 self._peer = resolve_peer(options.host, options.port)
-                return UdpPort(open_udp_socket("::" if ":" in self._peer[0] else "", 0))
-            return UdpPort(open_udp_socket(options.host, options.port))
+                return open_caller(self._peer, tcp=options.tcp)
+            return open_listener(options.host, options.port, tcp=options.tcp)
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
             problem = error.strerror or str(error)
             if not options.is_caller:
-                problem = explain_bind_error(error, options.host, options.port)
+                problem = explain_bind_error(error, options.host, options.port, tcp=options.tcp)
             raise CannotStartError(problem) from error
 
     def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> Chat:
@@ -69,6 +70,7 @@ class ChatCommand:
         policy = Policy(
             is_caller=options.is_caller,
             peer=self._peer,
+            tcp=options.tcp,
             timeout=options.timeout,
             keep_open=options.keep_open,
             max_conversations=options.max_conversations,

@@ -25,6 +25,8 @@ class Policy:
     """Whom a caller calls."""
     timeout: float | None = None
     """For how many seconds, if not for as long as it takes."""
+    tcp: bool = False
+    """Over TCP, which callers must know."""
     keep_open: bool = False
     """A listener goes on after a conversation."""
     max_conversations: int = 1

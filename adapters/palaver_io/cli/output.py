@@ -221,11 +221,12 @@ _ENDS = {
 _LOSSES = {
     Reason.DEAD: "{} does not answer any more: the conversation is over.",
     Reason.RESET: "{} was restarted: the conversation is over.",
+    Reason.DISCONNECTED: "The connection to {} broke: the conversation is over.",
     Reason.FLUSH_TIMEOUT: "The conversation with {} is over; not everything arrived in time.",
 }
 _FAILURES = {
-    Reason.NO_ANSWER: "No answer from {}. Is `palaver listen` running there, and is the address "
-    "right? A firewall may also drop UDP.",
+    Reason.NO_ANSWER: "No answer from {}. Is `palaver listen` running there, is the address "
+    "right, and do both sides use --tcp, or neither? A firewall may also be in the way.",
     Reason.CANCELLED: "The call was given up.",
     Reason.BUSY: "{} is busy: it talks to somebody else. Try again later.",
     Reason.WRONG_ROLE: "{} runs Palaver, but takes no calls of this kind.",

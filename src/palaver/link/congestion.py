@@ -22,6 +22,7 @@ class Congestion:
     def __init__(self, mtu: int) -> None:
         self._mtu = mtu
         self.window = min(INITIAL_PACKETS * mtu, max(INITIAL_BYTES, MINIMUM_PACKETS * mtu))
+        # Bytes of packets that are to be acknowledged. Whoever sends one adds to it.
         self.in_flight = 0
         self._threshold: float = float("inf")
         # Losses among packets sent before this time belong to a reduction already made.
@@ -31,10 +32,6 @@ class Congestion:
     def is_full(self) -> bool:
         """Whether nothing more may be sent for now."""
         return self.in_flight >= self.window
-
-    def sent(self, size: int) -> None:
-        """Count a packet that is to be acknowledged."""
-        self.in_flight += size
 
     def acked(self, size: int, sent_at: float, *, was_limited: bool) -> None:
         """Take note of an acked packet; the window grows only if it was what limited us."""

@@ -45,6 +45,7 @@ from palaver.machine import (
     Event,
     Notice,
     StateMachine,
+    StreamEnded,
     Tick,
     Unreachable,
     UsageError,
@@ -68,6 +69,7 @@ class Options(TypedDict, total=False):
     """What a role hands to its endpoint as it comes: see `Endpoint`."""
 
     always_cookie: bool
+    streams: bool
     timing: Timing
     limits: Limits
 
@@ -214,7 +216,7 @@ class Role(StateMachine, Generic[M]):
     # Events
 
     def _take(self, event: Event, now: float, out: list[Action]) -> None:
-        if isinstance(event, Datagram | Unreachable):
+        if isinstance(event, Datagram | Unreachable | StreamEnded):
             self._pass_on(event, now, out)
         elif isinstance(event, Tick):
             self._tick(now, out)

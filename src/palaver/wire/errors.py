@@ -54,6 +54,8 @@ class Reason(IntEnum):
     """The peer does not know the link any more: it was restarted."""
     TOO_LARGE = 67
     """A message queued before the link was open is larger than the peer's window."""
+    DISCONNECTED = 68
+    """The stream that the link was on has ended."""
 
 
 def reason_name(code: int) -> str:
