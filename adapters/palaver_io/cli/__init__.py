@@ -1,4 +1,4 @@
-"""The command line: `palaver listen`, `palaver call` and `palaver demo`."""
+"""The command line: `palaver listen`, `call`, `hub`, `join` and `demo`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from palaver import __version__
 from .arguments import DemoOptions, parse_arguments
 from .chat_command import ChatCommand
 from .demo import run_demo
+from .group_arguments import HubOptions, JoinOptions
+from .hub import HubCommand
+from .join import JoinCommand
 from .session import run_session
 from .status import EXIT_INTERRUPTED, EXIT_USAGE
 
@@ -24,6 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if isinstance(options, DemoOptions):
             return run_demo(options)
+        if isinstance(options, HubOptions):
+            return run_session(HubCommand(options))
+        if isinstance(options, JoinOptions):
+            return run_session(JoinCommand(options))
         return run_session(ChatCommand(options))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from palaver import Timing
 from palaver.sim import NO_FAULTS, Faults
@@ -19,6 +19,17 @@ from .argument_types import (
     take_name,
     take_seconds,
     take_seed,
+)
+from .fault_options import FaultOptions as FaultOptions  # noqa: PLC0414 - it is had from here
+from .group_arguments import (
+    HUB_TEXT,
+    JOIN_TEXT,
+    HubOptions,
+    JoinOptions,
+    add_hub_arguments,
+    add_join_arguments,
+    make_hub_options,
+    make_join_options,
 )
 from .status import EXIT_USAGE
 
@@ -37,6 +48,8 @@ examples:
   palaver call 192.168.1.20:{DEFAULT_PORT}   call somebody
   palaver call HOST --name Ann      ... with a name, at port {DEFAULT_PORT}
   seq 500 | palaver call HOST       send what a program prints
+  palaver hub                       let a group talk, at port 2209
+  palaver join HOST --name Ann      take part in it
 
 "palaver COMMAND --help" tells more about each.
 
@@ -80,14 +93,6 @@ shows what happened. The exit status is 0 only if every message arrived exactly 
 
 
 @dataclass(frozen=True)
-class FaultOptions:
-    """What this process does to the datagrams that it sends."""
-
-    faults: Faults
-    seed: int | None
-
-
-@dataclass(frozen=True)
 class ChatOptions:
     """What `palaver listen` and `palaver call` were asked for."""
 
@@ -114,7 +119,10 @@ class DemoOptions:
     fault_options: FaultOptions
 
 
-def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOptions:
+Options: TypeAlias = ChatOptions | DemoOptions | HubOptions | JoinOptions
+
+
+def parse_arguments(arguments: list[str], version: str) -> Options:
     """Take the command line apart. Raises SystemExit: 0 after --help, 2 for wrong usage."""
     parser = _make_parser(version)
     if not arguments:
@@ -129,6 +137,8 @@ def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOpt
         return DemoOptions(fault_options)
     if found.tcp and faults != NO_FAULTS:
         parser.error("faults can't be injected into TCP, which would repair them: leave one out")
+    if found.command in {"hub", "join"}:
+        return _make_group_options(parser, found, fault_options)
     is_caller = found.command == "call"
     host, port = found.address
     if is_caller and port == 0:
@@ -148,6 +158,23 @@ def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOpt
         max_conversations=1 if is_caller else found.max,
         timeout=found.timeout if is_caller else None,
         wait=is_caller and found.wait,
+    )
+
+
+def _make_group_options(
+    parser: argparse.ArgumentParser, found: argparse.Namespace, fault_options: FaultOptions
+) -> HubOptions | JoinOptions:
+    if found.command == "join" and found.address[1] == 0:
+        parser.error("port 0 can't be called: type the port that `palaver hub` has shown")
+    make = make_hub_options if found.command == "hub" else make_join_options
+    return make(
+        found,
+        driver=found.driver,
+        tcp=found.tcp,
+        fault_options=fault_options,
+        timing=_scale_timing(found.dead_after),
+        json=found.json,
+        verbose=found.verbose,
     )
 
 
@@ -208,6 +235,12 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         help="at the end of input, go on receiving until the other side is done too",
     )
     _add_chat_options(call)
+    hub = commands.add_parser("hub", help="let a group talk", description=HUB_TEXT)
+    add_hub_arguments(hub)
+    _add_common_options(hub)
+    join = commands.add_parser("join", help="take part in a group", description=JOIN_TEXT)
+    add_join_arguments(join)
+    _add_common_options(join)
     demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
     _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
     return parser
@@ -220,6 +253,10 @@ def _add_chat_options(parser: argparse.ArgumentParser) -> None:
         default="",
         help="what the other side sees instead of your address",
     )
+    _add_common_options(parser)
+
+
+def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print every event as a JSON object on stdout"
     )

@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.entropy import Draws, Entropy
-from palaver.link.events import Closed, Delivered, Leave, Opened, Send, Side, Writable
+from palaver.link.events import (
+    Closed,
+    Delivered,
+    Leave,
+    Opened,
+    Pause,
+    Resume,
+    Send,
+    Side,
+    Writable,
+)
 from palaver.machine import Action, Event, Notice, UsageError
 from palaver.roles.role import Options, Role
 from palaver.roles.timers import Timers
@@ -34,8 +44,8 @@ _SAID_SO = {Reason.LEFT, Reason.ABORTED, Reason.SHUTTING_DOWN, Reason.FLUSH_TIME
 class Hub(Role[GroupMessage]):
     """Rooms at one address.
 
-    Takes `Disband`, and `Abort` to be rid of somebody. Tells `MemberCame`, `PostRelayed` and
-    `MemberWent`.
+    Takes `Disband`, `Abort` to be rid of somebody, and `Pause` and `Resume` of a link. Tells
+    `MemberCame`, `PostRelayed` and `MemberWent`.
     """
 
     __slots__ = (
@@ -46,6 +56,7 @@ class Hub(Role[GroupMessage]):
         "by_token",
         "counts",
         "draws",
+        "paused",
         "pending",
         "room_names",
         "rooms",
@@ -74,6 +85,8 @@ class Hub(Role[GroupMessage]):
         self.room_names: dict[str, int] = {}
         # Rooms with entries that were not offered to all yet.
         self.pending: dict[int, Room] = {}
+        # Links that the program has paused.
+        self.paused: set[int] = set()
         self.counts = dict.fromkeys(("posts", "repeated", "dropped", "turned_down", "odd"), 0)
         self._last_seat = 0
         self._last_room = 0
@@ -108,10 +121,22 @@ class Hub(Role[GroupMessage]):
     def _do(self, event: Event, now: float, out: list[Action], /) -> None:
         if isinstance(event, Disband):
             self._disband(now, out)
+        elif isinstance(event, Pause):
+            self.paused.add(event.link)
+            super()._do(event, now, out)
+        elif isinstance(event, Resume):
+            self.paused.discard(event.link)
+            if not self._is_held(event.link):
+                super()._do(event, now, out)
         elif isinstance(event, Leave):
             raise UsageError("a hub is rid of somebody by Abort, and of all by Disband")
         else:
             super()._do(event, now, out)
+
+    def _is_held(self, link: int) -> bool:
+        """Tell whether the author on a link waits for the room anyway."""
+        seat = self.by_link.get(link)
+        return seat is not None and seat.room != 0 and self.room_of(seat).held
 
     def _disband(self, now: float, out: list[Action]) -> None:
         self._disbanded = True
@@ -150,6 +175,7 @@ class Hub(Role[GroupMessage]):
 
     def _closed(self, closed: Closed, _: Opened | None, now: float, out: list[Action], /) -> None:
         seat = self.by_link.get(closed.link)
+        self.paused.discard(closed.link)
         if seat is not None:
             said_so = closed.by is Side.PEER and (closed.graceful or closed.reason in _SAID_SO)
             what = SeatInput.LEFT if said_so else SeatInput.LOST
@@ -275,6 +301,7 @@ class Hub(Role[GroupMessage]):
         twin.rooms = {number: room.clone(twin.seats) for number, room in self.rooms.items()}
         twin.room_names = self.room_names.copy()
         twin.pending = {number: twin.rooms[number] for number in self.pending}
+        twin.paused = self.paused.copy()
         twin.counts = self.counts.copy()
         return twin
 
@@ -287,6 +314,7 @@ class Hub(Role[GroupMessage]):
             tuple(seat.key(now) for seat in self.seats.values()),
             tuple((number, room.key()) for number, room in self.rooms.items()),
             tuple(self.pending),
+            tuple(sorted(self.paused)),
             (self._last_seat, self._last_room, self._disbanded),
         )
 

@@ -63,6 +63,7 @@ MAY_COME_BACK = {
     Reason.OVERWHELMED,
     Reason.NO_ANSWER,
     Reason.RESET,
+    Reason.DISCONNECTED,
     Refusal.LATE,
 }
 """Ends of a link that are not the end of the membership."""

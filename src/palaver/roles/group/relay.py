@@ -170,7 +170,8 @@ def release(hub: Hub, number: int, now: float, out: list[Action]) -> None:
         room.held = True
         return
     for seat in room.present.values():
-        hub.command(Resume(seat.link), now, out)
+        if seat.link not in hub.paused:
+            hub.command(Resume(seat.link), now, out)
 
 
 def count(hub: Hub, seat: Seat, number: int, now: float, out: list[Action]) -> None:

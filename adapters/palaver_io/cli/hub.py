@@ -1,0 +1,125 @@
+"""`palaver hub`: rooms for all who join, and what is said there on stdout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from palaver import Address, Event, Notice
+from palaver.roles.group.events import Disband, MemberCame, MemberWent, PostRelayed
+from palaver.roles.group.hub import Hub
+from palaver.roles.group.rules import HubRules
+from palaver_io.addresses import format_address
+from palaver_io.opening import open_listener
+from palaver_io.port import Port
+
+from .group_arguments import HubOptions
+from .group_network import explain_hub_error, hint_at_hub
+from .group_output import GroupOutput, JsonGroupOutput, PlainGroupOutput
+from .lines import EndOfInput, Input
+from .screen import Screen
+from .session import CannotStartError
+from .status import EXIT_OK, EXIT_USAGE
+from .terminal import Prompt
+
+
+class HubCommand:
+    """One run of `palaver hub`."""
+
+    messages: tuple[type[Notice], ...] = (PostRelayed,)
+
+    def __init__(self, options: HubOptions) -> None:
+        self.options = options
+        self.machine = Hub(
+            os.urandom,
+            rules=HubRules(backlog=options.backlog),
+            streams=options.tcp,
+            timing=options.timing,
+        )
+        self._output: GroupOutput | None = None
+
+    def make_output(self, screen: Screen, *, numbered: bool) -> GroupOutput:
+        """Make what tells people or programs."""
+        self._output = (
+            JsonGroupOutput(screen)
+            if self.options.json
+            else PlainGroupOutput(screen, verbose=self.options.verbose, numbered=numbered)
+        )
+        return self._output
+
+    def open_port(self) -> Port:
+        """Open the socket. Raises CannotStartError."""
+        options = self.options
+        try:
+            return open_listener(options.host, options.port, tcp=options.tcp)
+        except ValueError as error:
+            raise CannotStartError(str(error), EXIT_USAGE) from error
+        except OSError as error:
+            raise CannotStartError(explain_hub_error(error, options)) from error
+
+    def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> HubTalk:
+        """Make what gives meaning."""
+        assert self._output is not None
+        return HubTalk(perform, self._output, tcp=self.options.tcp, is_interactive=is_interactive)
+
+
+class HubTalk:
+    """Tells what happens, until it is to stop. A hub has nothing to say itself."""
+
+    def __init__(
+        self,
+        perform: Callable[[Event], object],
+        output: GroupOutput,
+        *,
+        tcp: bool,
+        is_interactive: bool,
+    ) -> None:
+        self.is_over = False
+        self.status = EXIT_OK
+        self.is_engaged = True
+        self._perform = perform
+        self._output = output
+        self._tcp = tcp
+        self._is_interactive = is_interactive
+
+    @property
+    def wants_line(self) -> bool:
+        """Whether a line that came now could be sent at once: never."""
+        return False
+
+    def begin(self, address: Address) -> None:
+        """Start: the hub can be reached at `address`."""
+        self._output.listening(
+            *address, format_address(address), hint_at_hub(address, tcp=self._tcp)
+        )
+        if self._is_interactive:
+            self._output.hint('"exit", or Ctrl-C, ends it for all.')
+
+    def take_notice(self, notice: Notice) -> None:
+        """Take what the machine tells."""
+        if isinstance(notice, PostRelayed):
+            self._output.relayed(notice)
+        elif isinstance(notice, MemberCame):
+            self._output.came(notice)
+        elif isinstance(notice, MemberWent):
+            self._output.went(notice)
+
+    def take_input(self, item: Input) -> None:
+        """Take a line that somebody has typed."""
+        if isinstance(item, EndOfInput):
+            return
+        if item.text.strip().lower() == "exit":
+            self.stop()
+        else:
+            self._output.hint("A hub only relays. To take part, run `palaver join` beside it.")
+
+    def stop(self, status: int = EXIT_OK) -> None:
+        """End all memberships, and the hub with them."""
+        self.status = max(self.status, status)
+        if not self.is_over:
+            self.is_over = True
+            self._perform(Disband())
+
+    def prompt(self) -> Prompt:
+        """Show nothing in front of what is typed."""
+        return Prompt("")
