@@ -1,0 +1,223 @@
+"""`palaver hub` and `palaver join`: real processes on real sockets."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from itertools import product
+
+import pytest
+from cli_support import running
+from group_processes import FAULTS, LONG, Group, post_at_once, resident_kilobytes
+
+needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+SETTINGS = [
+    ("--driver", driver, *tcp)
+    for driver, tcp in product(("blocking", "selectors", "asyncio"), ((), ("--tcp",)))
+]
+
+
+@pytest.mark.parametrize("options", SETTINGS, ids=lambda options: "-".join(options[1:]))
+def test_everybody_hears_everybody_else_in_one_order(options: tuple[str, ...]) -> None:
+    with running() as processes:
+        group = Group(processes, *options)
+        for name in ("Ann", "Bob", "Cy"):
+            group.join(name, "--wait")
+        post_at_once(group, ["Ann", "Bob", "Cy"], 20)
+        group.members["Cy"].type("exit")
+        assert group.members["Cy"].finish() == 0
+        group.members["Ann"].wait_for_event("left")
+        assert group.check("Ann") == 2 + 40 + 1
+        assert group.check("Bob") == 1 + 40 + 1
+        assert group.check("Cy") == 40
+        group.hub.signal(signal.SIGINT)
+        assert group.hub.finish() == 130
+        for name in ("Ann", "Bob"):
+            assert group.members[name].finish() == 0
+            (closed,) = group.members[name].events("closed")
+            assert closed["reason"] == "shutting-down"
+
+
+@pytest.mark.smoke
+def test_people_see_names_and_texts_and_who_comes_and_goes() -> None:
+    with running() as processes:
+        hub = processes.start("hub", "127.0.0.1:0", stdin=subprocess.DEVNULL)
+        hub.wait_for_err("palaver join")
+        address = hub.err[0].removeprefix("The hub is at ").removesuffix(".")
+        ann = processes.start("join", address, "--name", "Ann")
+        ann.wait_for_err("You are in lobby as Ann. Already here: nobody.")
+        bob = processes.start("join", address, "--name", "B\u202eob")
+        assert bob.finish() == 1
+        bob.wait_for_err("refuses: that name can't be taken")
+        bob.wait_for_err("--name 'B ob'")
+        bob = processes.start("join", address, "--name", "Bob", "-v")
+        bob.wait_for_err("You are in lobby as Bob. Already here: Ann.")
+        ann.wait_for_err("Bob is here.")
+        bob.type("hello \x1b[31mred")
+        ann.wait_for_out("Bob: hello \\x1b[31mred")
+        hub.wait_for_out("Bob: hello \\x1b[31mred")
+        bob.wait_for_err("1 of 1 have it")
+        ann.type("hi")
+        bob.wait_for_out("Ann: hi")
+        bob.end_input()
+        assert bob.finish() == 0
+        ann.wait_for_err("Bob has left.")
+        hub.wait_for_err("Bob has left.")
+        assert ann.out == ["Bob: hello \\x1b[31mred"]
+        ann.type("exit")
+        assert ann.finish() == 0
+        ann.wait_for_err("You have left.")
+
+
+def test_rooms_are_apart_and_newcomers_may_ask_for_what_was_said() -> None:
+    with running() as processes:
+        group = Group(processes, hub=("--backlog", "2"))
+        group.join("Ann", "--wait").type("1", "2", "3")
+        group.members["Ann"].wait_for_event("taken", 3)
+        group.join("Bob", "--room", "garden", "--wait").type("flowers")
+        group.members["Bob"].wait_for_event("taken")
+        cy = group.join("Cy", "--backlog", "9")
+        cy.wait_for_event("message", 2)
+        assert [one["text"] for one in cy.events("message")] == ["2", "3"]
+        rooms = {one["text"]: one["room"] for one in group.hub.events("message")}
+        assert rooms == {"1": "lobby", "2": "lobby", "3": "lobby", "flowers": "garden"}
+
+
+def test_a_name_that_is_taken_is_refused_with_a_suggestion() -> None:
+    with running() as processes:
+        group = Group(processes)
+        group.join("Ann", "--wait")
+        twin = processes.start("join", group.address, "--name", "ANN", "--json")
+        assert twin.finish() == 1
+        (refused,) = twin.events("refused")
+        assert (refused["reason"], refused["suggestion"]) == ("name-taken", "ANN-2")
+
+
+def test_lines_from_a_pipe_are_all_taken_before_the_member_leaves() -> None:
+    with running() as processes:
+        group = Group(processes, *FAULTS)
+        ann = group.join("Ann", "--wait")
+        bob = processes.start("join", group.address, "--name", "Bob", "--json", *FAULTS)
+        lines = [f"{number}" for number in range(600)]
+        bob.type(*lines)
+        bob.end_input()
+        assert bob.finish(LONG) == 0
+        assert [one["line"] for one in bob.events("taken")] == list(range(1, 601))
+        ann.wait_for_event("left")
+        assert [one["text"] for one in ann.events("message")] == lines
+
+
+def test_lines_that_the_hub_never_got_are_told_and_give_exit_status_3() -> None:
+    with running() as processes:
+        group = Group(processes, "--dead-after", "1")
+        ann = group.join("Ann")
+        group.hub.signal(signal.SIGKILL)
+        ann.type("lost")
+        ann.wait_for_event("interrupted")
+        ann.signal(signal.SIGTERM)
+        assert ann.finish() == 143
+        assert [one["line"] for one in ann.events("undelivered")] == [1]
+
+
+def test_nobody_answers() -> None:
+    with running() as processes:
+        ann = processes.start("join", "127.0.0.1:9", "--name", "Ann", "--timeout", "1")
+        assert ann.finish() == 1
+        ann.wait_for_err("palaver hub")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("join",),
+        ("join", "--name", ""),
+        ("join", "--name", "x" * 65),
+        ("join", "--name", "x", "--room", "y" * 33),
+        ("join", "127.0.0.1:0", "--name", "x"),
+        ("hub", "1:2:3"),
+        ("hub", "--backlog", "9999"),
+        ("hub", "--tcp", "--loss", "0.1"),
+    ],
+)
+def test_wrong_usage_gives_exit_status_2(arguments: tuple[str, ...]) -> None:
+    with running() as processes:
+        process = processes.start(*arguments)
+        assert process.finish() == 2
+        assert "--help" in process.err[-1]
+
+
+def test_an_address_in_use_is_explained() -> None:
+    with running() as processes:
+        group = Group(processes)
+        other = processes.start("hub", group.address)
+        assert other.finish() == 1
+        other.wait_for_err("is another `palaver hub` running?")
+
+
+def test_five_members_post_at_once_over_a_bad_network() -> None:
+    names = ["Ann", "Bob", "Cy", "Dan", "Eve"]
+    with running() as processes:
+        group = Group(processes, *FAULTS)
+        for name in names:
+            group.join(name, "--wait")
+        post_at_once(group, names, 40)
+        group.members["Eve"].type("exit")
+        assert group.members["Eve"].finish() == 0
+        for name in names[:4]:
+            group.members[name].wait_for_event("left")
+        for name in names:
+            group.check(name)
+
+
+def test_a_hub_that_was_killed_and_started_again_is_joined_anew() -> None:
+    with running() as processes:
+        # With it, who is silent looks sooner whether the hub is still there.
+        group = Group(processes, "--dead-after", "6")
+        ann = group.join("Ann", "--wait")
+        bob = group.join("Bob", "--wait")
+        group.hub.signal(signal.SIGKILL)
+        group.hub.finish()
+        ann.type("before it is back")
+        hub = processes.start("hub", group.address, "--json")
+        for member in (ann, bob):
+            member.wait_for_event("entered", 2)
+        ann.type("after")
+        bob.wait_for(lambda: "after" in [one["text"] for one in bob.events("message")])
+        # What was sent to the old one may have been lost with it, and that is said.
+        assert [one["line"] for one in ann.events("undelivered")] == [1]
+        assert [one["text"] for one in hub.events("message")] == ["after"]
+
+
+@needs_linux
+def test_a_stopped_member_is_dropped_and_comes_back_and_the_others_go_on() -> None:
+    lines = 4000
+    with running() as processes:
+        group = Group(processes)
+        ann, bob, cy = (group.join(name, "--wait") for name in ("Ann", "Bob", "Cy"))
+        ann.type("warm up")
+        bob.wait_for_event("message")
+        cy.wait_for_event("message")
+        before = resident_kilobytes(group.hub)
+        cy.signal(signal.SIGSTOP)
+        try:
+            ann.type(*(f"{number}" for number in range(lines)))
+            bob.wait_for(lambda: len(bob.out) >= lines + 2, LONG)
+            dropped = group.hub.wait_for_event("left")
+            assert (dropped["name"], dropped["how"]) == ("Cy", "dropped")
+            assert dropped["reason"] == "overwhelmed"
+            assert resident_kilobytes(group.hub) - before < 32 * 1024
+        finally:
+            cy.signal(signal.SIGCONT)
+        cy.wait_for_event("entered", 2)
+        time.sleep(0.5)
+        ann.type("welcome back")
+        cy.wait_for(lambda: cy.events("message")[-1]["text"] == "welcome back")
+        assert [one["how"] for one in cy.events("entered")][1] == "gap"
+        assert cy.events("interrupted")[0]["reason"] == "overwhelmed"
+        texts = [one["text"] for one in bob.events("message")]
+        assert texts == ["warm up", *(f"{number}" for number in range(lines)), "welcome back"]
+        numbers = [one["number"] for one in cy.events("message")]
+        assert numbers == sorted(set(numbers))
