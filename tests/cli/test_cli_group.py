@@ -188,6 +188,7 @@ def test_a_hub_that_was_killed_and_started_again_is_joined_anew() -> None:
         bob.wait_for(lambda: "after" in [one["text"] for one in bob.events("message")])
         # What was sent to the old one may have been lost with it, and that is said.
         assert [one["line"] for one in ann.events("undelivered")] == [1]
+        hub.wait_for_event("message")
         assert [one["text"] for one in hub.events("message")] == ["after"]
 
 
