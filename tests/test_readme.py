@@ -50,7 +50,8 @@ def test_the_two_commands_are_there_one_line_each() -> None:
 
 
 def test_the_json_events_of_the_readme_are_those_of_the_code() -> None:
-    source = (ROOT / "adapters/palaver_io/cli/output.py").read_text()
+    files = ("output.py", "group_output.py")
+    source = "".join((ROOT / "adapters/palaver_io/cli" / name).read_text() for name in files)
     written = set(re.findall(r'_write\(\s*"([a-z-]+)"', source))
     assert written == set(re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE)) - {"event"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from group_support import HUB, Party
 from pairs import entropy
@@ -713,7 +715,13 @@ def test_a_member_with_too_small_a_window_for_a_post_is_ended_and_not_the_others
     party.sim.run_for(0.2)
     assert party.heard("bob") == ["x" * 10000]
     assert [one.reason for one in party.told("cy", Interrupted)] == [Reason.OVERWHELMED]
-    assert [one.how for one in party.told("bob", WentOut)] == [Going.LOST]
+    assert [one.how for one in party.told("bob", WentOut)] == [Going.DROPPED]
+    # It comes back for as long as the post is in the log, each time a little later.
+    party.sim.run_for(60)
+    times = [time for time, one in party.sim.notices(HUB) if isinstance(one, MemberWent)]
+    waits = [after - before for before, after in pairwise(times)]
+    assert waits[0] < 1 < waits[-1]
+    assert 5 < len(waits) < 14
 
 
 @pytest.mark.spec("U-12")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from palaver.link.events import Abort, Leave, Pause
+from palaver.link.events import Abort, Closed, Leave, Pause, Side
 from palaver.machine import Action
 from palaver.wire.errors import Reason
 from palaver.wire.group import (
@@ -187,16 +187,18 @@ def forget(hub: Hub, seat: Seat, _: object, __: float, ___: list[Action]) -> Non
     hub.unseat(seat)
 
 
-def see_off(hub: Hub, seat: Seat, reason: int, now: float, out: list[Action]) -> None:
+def see_off(hub: Hub, seat: Seat, closed: Closed, now: float, out: list[Action]) -> None:
     """Tell the room that somebody has left."""
-    go(hub, seat, Going.LEFT, reason, now, out)
+    go(hub, seat, Going.LEFT, closed.reason, now, out)
     hub.unseat(seat)
 
 
-def miss(hub: Hub, seat: Seat, reason: int, now: float, out: list[Action]) -> None:
+def miss(hub: Hub, seat: Seat, closed: Closed, now: float, out: list[Action]) -> None:
     """Tell the room that somebody was lost, and wait for it."""
+    # A link that can't take what must be sent on it is given up.
+    was_dropped = closed.reason == Reason.OVERWHELMED and closed.by is Side.LOCAL
+    go(hub, seat, Going.DROPPED if was_dropped else Going.LOST, closed.reason, now, out)
     hub.unlink(seat)
-    go(hub, seat, Going.LOST, reason, now, out)
     wait_for(hub, seat, now, out)
 
 

@@ -179,7 +179,7 @@ class Hub(Role[GroupMessage]):
         if seat is not None:
             said_so = closed.by is Side.PEER and (closed.graceful or closed.reason in _SAID_SO)
             what = SeatInput.LEFT if said_so else SeatInput.LOST
-            self.step(seat, what, closed.reason, now, out)
+            self.step(seat, what, closed, now, out)
 
     def _told(self, notice: Notice, now: float, out: list[Action], /) -> None:
         if type(notice) is Delivered:

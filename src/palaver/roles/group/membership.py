@@ -75,6 +75,7 @@ class Membership:
         "paused",
         "refs",
         "sent",
+        "since",
         "state",
         "taken",
         "token",
@@ -109,7 +110,9 @@ class Membership:
         self.blocked = False
         self.paused = False
         self.parting: Leave | None = None
-        # Calls since the link was lost, and why it was.
+        # When it was last admitted. Calls since links were lost one soon after the other; and why
+        # the last one was.
+        self.since = 0.0
         self.attempts = 0
         self.why: int = Reason.LEFT
 
@@ -142,7 +145,14 @@ class Membership:
         return (
             *(self.number, self.state, self.link, self.name, self.token, self.last, self.how),
             *(tuple(self.members), self.expected, self.sent, self.next_id, self.taken),
-            *(self.blocked, self.paused, self.attempts, self.why, tuple(self.refs.items())),
+            *(
+                self.blocked,
+                self.paused,
+                self.attempts,
+                self.since - now,
+                self.why,
+                tuple(self.refs.items()),
+            ),
             tuple((one.id, one.ref, one.due - now, one.risked) for one in self.kept),
         )
 
@@ -263,7 +273,7 @@ def meet(member: Member, one: Membership, members: Members, now: float, out: lis
 
 def enter(member: Member, one: Membership, _: None, now: float, out: list[Action]) -> None:
     """Be there, and send what the hub has not had."""
-    one.attempts = 0
+    one.since = now
     order = one.order
     names = tuple(one.members)
     out.append(Entered(one.number, order.ref, order.room, one.name, one.how, one.last, names))
@@ -319,6 +329,8 @@ def lose(member: Member, one: Membership, closed: Closed, now: float, out: list[
         kept.risked = True
     one.sent = 0
     one.why = closed.reason
+    if now - one.since >= member.rules.rejoin_max:
+        one.attempts = 0
     out.append(Interrupted(one.number, closed.reason))
     member.timers.set((GIVE_UP, one.number), now + member.rules.rejoin_for)
     wait(member, one, closed, now, out)

@@ -57,9 +57,10 @@ class MemberRules:
     post_bytes: int = 1048576
     """And their bytes."""
     rejoin_first: float = 0.25
-    """From the loss of a link to the first call afterwards; it doubles from call to call."""
+    """From the loss of a link to the next call; it doubles from call to call, and for links that
+    are lost soon after."""
     rejoin_max: float = 8.0
-    """The longest wait between such calls."""
+    """The longest such wait; a link that has lasted this long was not lost soon."""
     rejoin_for: float = 120.0
     """How long after a loss a member tries to come back: as long as a hub remembers it."""
     overdue: float = 10.0
