@@ -473,7 +473,7 @@ def test_on_another_path_no_timer_of_the_old_one_is_left() -> None:
 
 def test_acked_and_lost_packets_give_back_the_segments_that_they_carried() -> None:
     made = Recovery(DEFAULT_TIMING, MTU)
-    carried = [Outgoing(number, b"frame", 69, reserved=False) for number in range(5)]
+    carried = [Outgoing(number, b"frame", reserved=False) for number in range(5)]
     for number, segment in enumerate(carried):
         made.sent(number, SIZE, [segment, carried[0]], 0.0)
     acked, lost = made.acknowledge(ack(4, 2), 0.0)
