@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import pairwise
 from time import monotonic
 
 from io_support import PATIENCE
@@ -69,6 +70,8 @@ class Side:
         # What becomes of what the party sends, and all of it that came to the open door.
         self.injector = FaultInjector(faults, seed)
         self.overheard: list[bytes] = []
+        # How many datagrams were passed on to the party.
+        self.passed_on = 0
 
     @property
     def door(self) -> socket.socket:
@@ -89,7 +92,7 @@ class Relay:
         self._callee.party = target
         self.address: Address = self._caller.door.getsockname()
         """What the caller is to call."""
-        # Datagrams under way: release, a number to keep the order, bytes, and whether to the callee.
+        # Under way: release, a number to keep the order, bytes, and whether to the callee.
         self._air: list[tuple[float, int, bytes, bool]] = []
         self._count = 0
         self._wake_out, self._wake_in = socket.socketpair()
@@ -116,6 +119,10 @@ class Relay:
     def lost(self) -> tuple[int, int]:
         """How many datagrams of the caller and of the callee the network has lost."""
         return self._caller.injector.counters.dropped, self._callee.injector.counters.dropped
+
+    def passed_on(self, *, to_caller: bool) -> int:
+        """Give how many datagrams were passed on to one of them, or are about to be."""
+        return (self._caller if to_caller else self._callee).passed_on
 
     # Verbs
 
@@ -154,6 +161,7 @@ class Relay:
             _, _, data, to_callee = heappop(self._air)
             side = self._callee if to_callee else self._caller
             if side.party is not None:
+                side.passed_on += 1
                 side.door.sendto(data, side.party)
         return True
 
@@ -220,23 +228,23 @@ class Chat:
         pacer, until = threading.Event(), monotonic() + PATIENCE
         while not condition():
             assert monotonic() < until, f"{self.label}: it never came"
-            assert self.ann.trouble is self.bob.trouble is None, [one.trouble for one in self.hearers]
+            for hearer in self.hearers:
+                assert hearer.trouble is None, f"{hearer.who}: {hearer.trouble!r}"
             self.say()
             pacer.wait(every)
 
     def is_heard_since(self, moment: float) -> bool:
         """Tell whether both have heard something that was said after `moment`."""
-        return all(
-            one.heard and self.said[int(one.heard[-1][1])] > moment for one in self.hearers
-        )
+        return all(one.heard and self.said[int(one.heard[-1][1])] > moment for one in self.hearers)
 
     def longest_pause(self, since: float) -> float:
-        """Give the longest time in which either heard nothing, that began or ended after `since`."""
+        """Give the longest time that either heard nothing, of those that ended after `since`."""
         longest = 0.0
         for hearer in self.hearers:
             times = [time for time, _ in hearer.heard]
-            pauses = zip(times, times[1:], strict=False)
-            longest = max(longest, *(after - before for before, after in pauses if after > since))
+            for before, after in pairwise(times):
+                if after > since:
+                    longest = max(longest, after - before)
         return longest
 
     def delays(self) -> list[float]:

@@ -1,4 +1,4 @@
-"""Conversations on real sockets whose NATs change ports, through loss (PROTOCOL.md, section 8.8)."""
+"""Ports that change in mid-conversation, on real sockets (PROTOCOL.md, section 8.8)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def travel(mover: str, seed: int, faults: Faults) -> list[float]:
         moves = stats_of(trip.bob)["moves"], stats_of(trip.ann)["moves"]
         shares = {"ann": (MOVES, 0), "bob": (0, MOVES), "each": (MOVES // 2, MOVES // 2)}
         assert moves == shares[mover], f"seed {seed}"
-        # Not that it was easy: the old ports got what was meant for the new ones, and more got lost.
+        # It was not easy: the old ports got what was meant for the new ones, and more got lost.
         assert trip.relay.strays >= MOVES, f"seed {seed}"
         assert (min(trip.relay.lost) > 0) == (faults is LOSSY), f"seed {seed}"
         return trip.pauses
