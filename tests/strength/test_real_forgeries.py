@@ -52,10 +52,12 @@ class Forger:
     does not come from the link's address. Fresh ones are `Attack.overtake`'s.
     """
 
-    def __init__(self, overheard: list[bytes], seed: int) -> None:
+    def __init__(self, overheard: list[bytes], answered: list[bytes], seed: int) -> None:
+        """Take what goes to that side, and what it sends itself: both lists go on growing."""
         self.random = Random(seed)
         self._bits = SeededRandom(seed)
         self._overheard = overheard
+        self._answered = answered
         # Of the DATA packets, as long as all that is in them has arrived.
         self._header = next(one for one in overheard if one[0] == Kind.DATA)[:DATA_HEADER_SIZE]
         self.link = int.from_bytes(self._header[1:9], "big")
@@ -100,8 +102,9 @@ class Forger:
     def _handshake(self) -> bytes:
         """Give what would end the link or turn it aside, if it came from the right address."""
         link = self.link
+        _, peer, number = DATA_HEADER.unpack_from(self._answered[-1])
         packets = (
-            Reset(link, self.random.randrange(len(self._overheard) + 20)),
+            Reset(peer, number - self.random.randrange(4)),
             Refuse(link, Reason.BUSY, (1,)),
             Welcome(link, 7, 1, 0, 1200, 262144),
             Cookie(link, b"cookie"),
@@ -120,8 +123,10 @@ class Victim:
         self.address: Address = ("127.0.0.1", self.station.driver.address[1])
         self._relay = relay
         self._is_caller = is_caller
-        self.overheard = relay.from_callee if is_caller else relay.from_caller
-        self.forger = Forger(self.overheard, seed)
+        self.overheard, sent = relay.from_callee, relay.from_caller
+        if not is_caller:
+            self.overheard, sent = sent, self.overheard
+        self.forger = Forger(self.overheard, sent, seed)
         # How many of the overheard packets were sent on ahead.
         self.overtaken = len(self.overheard)
         self.attacks = 0
