@@ -798,3 +798,58 @@ def test_machines_that_do_nothing_want_nothing() -> None:
     assert Member(entropy("m")).stats()["kept"] == 0
     assert Member(entropy("m")).members(1) == ()
     assert Member(entropy("m")).address(1) is None
+
+
+@pytest.mark.spec("U-8")
+def test_the_list_of_members_is_that_of_the_place_in_the_log_where_one_comes_in() -> None:
+    party = Party(faults=LINK, rules=HubRules(backlog=9))
+    party.join("ann", "bob")
+    party.post("ann", "1")
+    party.sim.run_for(1)
+    party.leave("bob")
+    party.sim.run_for(2)
+    party.join("cy", backlog=1)
+    (entered,) = party.told("cy", Entered)
+    assert entered.members == ("ann", "bob")
+    assert party.at["cy"].members(1) == ("ann", "cy")
+    party.settle(1)
+
+
+# A program that pauses a link of its hub
+
+
+def stalled_room() -> Party:
+    """Ann has said more than the others can take now, and waits."""
+    party = three(rules=HubRules(log=40, patience=60), limits=Limits(queue_messages=8))
+    for name in ("ann", "bob", "cy"):
+        party.sim.path(HUB, (name, 1)).faults = Faults(delay=0.5)
+    party.post("ann", *(f"{number} " + "x" * 400 for number in range(200)))
+    party.sim.run_until(lambda: any(room.held for room in party.hub.rooms.values()))
+    return party
+
+
+def is_paused(party: Party, link: int) -> bool:
+    return party.hub._endpoint.links[link].channel.inbox.paused
+
+
+def test_what_the_program_resumes_waits_on_while_the_room_can_not_follow() -> None:
+    party = stalled_room()
+    party.sim.command(HUB, Pause(1))
+    party.sim.command(HUB, Resume(1))
+    assert is_paused(party, 1)
+    party.settle()
+    assert not is_paused(party, 1)
+    assert party.heard("bob") == [one.text for one in party.told("hub", PostRelayed)]
+
+
+def test_what_the_program_has_paused_stays_paused_when_the_room_follows_again() -> None:
+    party = stalled_room()
+    party.sim.command(HUB, Pause(1))
+    party.sim.run_for(30)
+    assert not any(room.held for room in party.hub.rooms.values())
+    assert is_paused(party, 1)
+    assert not is_paused(party, 2)
+    party.sim.command(HUB, Resume(1))
+    party.settle()
+    assert not is_paused(party, 1)
+    assert len(party.heard("bob")) == 200
