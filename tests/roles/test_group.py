@@ -853,3 +853,59 @@ def test_what_the_program_has_paused_stays_paused_when_the_room_follows_again() 
     party.settle()
     assert not is_paused(party, 1)
     assert len(party.heard("bob")) == 200
+
+
+# Crowds
+
+CROWD = tuple(f"m{number}" for number in range(200))
+
+
+def test_hundreds_that_vanish_at_once_are_all_announced_and_nothing_raises() -> None:
+    party = Party(faults=LINK)
+    party.join("ann", settle=0.5)
+    party.join(*CROWD, settle=0.05)
+    for name in CROWD:
+        party.sim.crash((name, 1))
+    party.post("ann", "is anybody here?")
+    party.sim.run_for(60)
+    assert party.hub.members("lobby") == ["ann"]
+    assert [one.how for one in party.told("ann", WentOut)] == [Going.LOST] * 200
+    assert {one.name for one in party.told("ann", WentOut)} == set(CROWD)
+    assert party.told("ann", PostSpread)[-1] == PostSpread(1, 0, 0, 0)
+
+
+@pytest.mark.spec("U-11")
+def test_hundreds_that_can_not_take_a_post_are_dropped_and_nothing_raises() -> None:
+    party = Party(faults=LINK)
+    party.join("ann", "bob", settle=0.5)
+    for name in CROWD:
+        party.add(name, limits=Limits(window=8192))
+    party.join(*CROWD, settle=0.05)
+    for _ in range(4):
+        party.post("ann", "x" * 60000)
+    party.sim.run_for(5)
+    assert party.heard("bob") == ["x" * 60000] * 4
+    assert party.told("bob", Interrupted) == party.told("ann", Interrupted) == []
+    assert {one.name for one in party.told("ann", WentOut)} == set(CROWD)
+    assert {one.how for one in party.told("ann", WentOut)} == {Going.DROPPED}
+
+
+@pytest.mark.spec("U-11")
+def test_hundreds_that_take_nothing_are_dropped_and_the_others_hear_all() -> None:
+    party = Party(
+        faults=LINK,
+        rules=HubRules(log=400, patience=0.1),
+        limits=Limits(queue_messages=4, window=16384),
+    )
+    party.join("ann", "bob", settle=0.5)
+    party.join(*CROWD, settle=0.05)
+    for name in CROWD:
+        party.sim.crash((name, 1))
+    for number in range(600):
+        party.post("ann", f"{number} " + "x" * 100)
+        party.sim.run_for(0.02)
+    party.sim.run_for(5)
+    assert len(party.heard("bob")) == 600
+    assert party.told("bob", Interrupted) == party.told("ann", Interrupted) == []
+    assert sorted(party.hub.members("lobby")) == ["ann", "bob"]
+    assert party.hub.stats()["dropped"] == 200

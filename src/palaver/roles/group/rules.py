@@ -19,7 +19,8 @@ class HubRules:
     links: int = 4096
     """Links at a time, those of all rooms and those that have not joined yet."""
     log: int = 1024
-    """Entries of a room that are kept: who misses more has a gap, who is further behind is out."""
+    """Entries of a room that are kept: who misses more has a gap, who is further behind is out.
+    More than `members`, so that the loss of most at once does not cost the others their place."""
     log_bytes: int = 1048576
     """And their bytes."""
     backlog: int = 0
