@@ -6,14 +6,13 @@ python tests/spec/generate.py --write   # bring them up to date
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Callable
 
+import role_parts
 import worked
+from tables import ROOT, SOURCE, docs_of, table
 
 from palaver import timing
 from palaver.link.states import STATE_TIMER, TABLE, Input, State
@@ -21,9 +20,7 @@ from palaver.wire import frames
 from palaver.wire.errors import Reason
 from palaver.wire.packets import Kind
 
-ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "PROTOCOL.md"
-SOURCE = ROOT / "src" / "palaver"
 
 KIND_WORDS = {
     Kind.HELLO: "asks for a link (4.1)",
@@ -101,30 +98,6 @@ ACTION_WORDS = {
     "tell_closed": "report closed",
     "rest": "forget the link, but for a last ACK (8.7)",
 }
-
-
-def docs_of(path: Path, scope: str | None) -> Iterator[tuple[str, str]]:
-    """Give the names assigned in a class (or module) of a file, with the docstring after each."""
-    body: list[ast.stmt] = ast.parse(path.read_text()).body
-    if scope is not None:
-        (found,) = [node for node in body if isinstance(node, ast.ClassDef) and node.name == scope]
-        body = found.body
-    for node, after in pairwise(body):
-        if isinstance(node, ast.AnnAssign):
-            target: ast.expr = node.target
-        elif isinstance(node, ast.Assign):
-            target = node.targets[0]
-        else:
-            continue
-        if isinstance(target, ast.Name) and isinstance(after, ast.Expr):
-            doc = after.value
-            if isinstance(doc, ast.Constant) and isinstance(doc.value, str):
-                yield target.id, " ".join(doc.value.split())
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def number(value: float) -> str:
@@ -223,6 +196,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "limits": lambda: parameters("Limits"),
     "constants": constants,
     "worked": worked.conversation,
+    **role_parts.PARTS,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

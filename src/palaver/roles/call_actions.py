@@ -41,6 +41,7 @@ def call_up(peer: Peer, call: Call, entry: Entry, now: float, out: list[Action])
     """Ask for a call, at the address that the registry gave."""
     call.peer, call.name, call.address = entry.id, entry.name, entry.address
     call.us, call.verified = peer.client.id, True
+    call.request = Ring(call.id, call.us, call.peer, peer.client.name).encode()
     try:
         link = peer._dial(Dial(entry.address, ROLE, call.number), now, out)
     except UsageError:
@@ -58,8 +59,7 @@ def call_up(peer: Peer, call: Call, entry: Entry, now: float, out: list[Action])
 def send_ring(peer: Peer, call: Call, now: float, out: list[Action]) -> None:
     """Queue a request; none is added before it was received."""
     call.is_ring_unheard = True
-    ring = Ring(call.id, call.us, call.peer, peer.client.name)
-    peer._pass_on(Send(call.link, ring.encode(), RING_REF), now, out)
+    peer._pass_on(Send(call.link, call.request, RING_REF), now, out)
 
 
 def ring_again(peer: Peer, call: Call, _: object, now: float, out: list[Action]) -> None:

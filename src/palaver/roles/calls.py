@@ -49,6 +49,7 @@ class Call:
         "peer",
         "reason",
         "ref",
+        "request",
         "ring_at",
         "rival",
         "said",
@@ -75,7 +76,9 @@ class Call:
         # What the program wants to call, and whether the registry was asked for it.
         self.wanted: int | str = 0
         self.asked = False
-        # How often the request went out, when it is due again, whether the last was received.
+        # The RING, how often it went out, when it is due again, and whether the last one awaits
+        # its acknowledgement.
+        self.request = b""
         self.attempts = 0
         self.ring_at = _FOREVER
         self.is_ring_unheard = False
