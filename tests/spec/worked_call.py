@@ -154,4 +154,4 @@ def show(value: object) -> str:
 def name_of(value: object) -> str:
     from role_parts import NAMES as MESSAGE_NAMES
 
-    return MESSAGE_NAMES[type(value)]  # type: ignore[index]
+    return MESSAGE_NAMES[type(value)]
