@@ -21,6 +21,7 @@ from palaver import (
     Closed,
     Connect,
     Dial,
+    Dialing,
     Endpoint,
     Enlist,
     Enlisted,
@@ -28,6 +29,7 @@ from palaver import (
     Heard,
     Limits,
     Notice,
+    Opened,
     Peer,
     Received,
     Registry,
@@ -180,14 +182,13 @@ class Plain:
     def __init__(self, hall: Hall, name: str = "rogue", roles: tuple[str, ...] = ()) -> None:
         self.hall = hall
         self.address = hall.at(name)
-        self.links = 0
         endpoint = Endpoint(hall.sim.entropy(name), roles=roles, limits=hall.limits)
         hall.sim.add(self.address, endpoint)
 
     def dial(self, where: Address = REGISTRY, role: str = "registry") -> int:
-        self.hall.sim.command(self.address, Dial(where, role))
-        self.links += 1
-        return self.links
+        dialing, *_ = self.hall.sim.command(self.address, Dial(where, role))
+        assert isinstance(dialing, Dialing)
+        return dialing.link
 
     def say(self, link: int, *messages: RegistryMessage | PeerMessage | bytes) -> None:
         events = [
@@ -207,10 +208,12 @@ class Plain:
         return [notice for _, notice in log if isinstance(notice, kind)]
 
     def heard(self, kind: type[V]) -> list[V]:
-        """What the registry or a peer has said, decoded."""
-        is_registry = kind.__module__ == decode_registry.__module__
-        decode = decode_registry if is_registry else decode_peer
-        found = [decode(one.message) for one in self.told(Received)]
+        """What the registry and peers have said, decoded as the roles of the links demand."""
+        roles = {one.link: one.role for one in self.told(Opened)}
+        found = [
+            (decode_registry if roles[one.link] == "registry" else decode_peer)(one.message)
+            for one in self.told(Received)
+        ]
         return [one for one in found if isinstance(one, kind)]
 
     def end(self, link: int) -> Closed | None:

@@ -48,6 +48,7 @@ def be_called(peer: Peer, link: int, ring: Ring, now: float, out: list[Action]) 
     peer.calls.bind(call, link)
     peer.expect(link, None)
     call.us, call.peer, call.name, call.address = ring.callee, ring.caller, ring.name, address
+    call.era = peer.client.era
     call.until = now + peer.timing.verify
     if not peer.client.ask(peer, Request(Purpose.CHECK, call.number), ring.caller, now, out):
         peer.step(call, CallInput.CHECKED, None, now, out)
@@ -86,7 +87,7 @@ def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Act
         return
     call.name, call.verified = entry.name, True
     for ours in peer.calls:
-        if ours.is_to(entry):
+        if ours.is_to(entry, peer.client.era):
             crossing = Crossing(Ring(call.id, call.peer, call.us, call.name), call.link)
             peer.step(call, CallInput.FOLDED, None, now, out)
             cross(peer, ours, crossing, now, out)

@@ -40,7 +40,7 @@ RING_REF = 1
 def call_up(peer: Peer, call: Call, entry: Entry, now: float, out: list[Action]) -> None:
     """Ask for a call, at the address that the registry gave."""
     call.peer, call.name, call.address = entry.id, entry.name, entry.address
-    call.us, call.verified = peer.client.id, True
+    call.us, call.verified, call.era = peer.client.id, True, peer.client.era
     call.request = Ring(call.id, call.us, call.peer, peer.client.name).encode()
     try:
         link = peer._dial(Dial(entry.address, ROLE, call.number), now, out)
@@ -134,6 +134,7 @@ def cross(peer: Peer, call: Call, crossing: Crossing, now: float, out: list[Acti
     peer.calls.rename(call, ring.call)
     peer.calls.bind(call, crossing.link)
     call.us, call.peer, call.verified = ring.callee, ring.caller, True
+    call.era = peer.client.era
     call.address = peer._address_of(crossing.link) or call.address
     call.name = call.name or ring.name
     call.ring_at = call.until = _FOREVER

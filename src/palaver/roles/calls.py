@@ -39,6 +39,7 @@ class Call:
         "asked",
         "attempts",
         "by",
+        "era",
         "heard",
         "id",
         "is_ring_unheard",
@@ -68,6 +69,8 @@ class Call:
         self.state = state
         self.ref: int | None = None
         self.link = 0
+        # What the ids are worth: those that a registry gave before it forgot all are another era's.
+        self.era = 0
         self.us = 0
         self.peer = 0
         self.name = ""
@@ -106,13 +109,19 @@ class Call:
         if self.outcome is None:
             self.outcome, self.by, self.reason, self.text = outcome, by, reason, text
 
-    def is_to(self, entry: Entry) -> bool:
+    def is_with(self, entry: Entry, era: int) -> bool:
+        """Tell whether the peer of the call is the one of this entry, which is of this era."""
+        return self.address == entry.address and (self.peer == entry.id or self.era != era)
+
+    def is_to(self, entry: Entry, era: int) -> bool:
         """Tell whether it is a call of ours, unanswered, to the one of this entry."""
         if self.state not in OUTGOING:
             return False
         if self.state is CallState.LOOKING and isinstance(self.wanted, str):
             return fold_name(self.wanted) == fold_name(entry.name)
-        return self.peer == entry.id
+        return (
+            self.peer == entry.id if self.state is CallState.LOOKING else self.is_with(entry, era)
+        )
 
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""

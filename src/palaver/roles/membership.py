@@ -82,6 +82,7 @@ class Membership:
         "_timing",
         "_wait",
         "address",
+        "era",
         "id",
         "link",
         "name",
@@ -99,6 +100,8 @@ class Membership:
         # Our id and what proves it, as the registry last gave them; 0 if it never did.
         self.id = 0
         self.token = NO_TOKEN
+        # Counts the times that the registry had forgotten us, and with us what its ids meant.
+        self.era = 0
         # The timer of the state.
         self.until = _FOREVER
         # What was asked and is not answered yet.
@@ -196,6 +199,8 @@ class Membership:
             self._retry(now)
 
     def _be_entered(self, peer: Peer, got: Registered, now: float, out: list[Action]) -> None:
+        if got.token != self.token:
+            self.era += 1
         previous, self.id, self.token = self.id, got.id, got.token
         self._wait = self._timing.registry_wait
         out.append(Enlisted(got.id, self.name, previous))
@@ -283,6 +288,7 @@ class Membership:
             self.link,
             self.id,
             self.token,
+            self.era,
             self.name,
             self.until - now,
             tuple(self.requests.items()),

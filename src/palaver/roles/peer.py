@@ -343,7 +343,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         if call.state is not CallState.LOOKING:
             self.ignored += 1
             return
-        same = [one for one in self.calls if one.peer == entry.id and one is not call]
+        era = self.client.era
+        same = [one for one in self.calls if one is not call and one.is_with(entry, era)]
         for one in same:
             if one.state is CallState.RINGING and one.verified:
                 # We want to talk to somebody who is calling us.
@@ -372,7 +373,7 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         for call in self.calls:
             if (
                 call.state is CallState.CALLING
-                and call.peer == number
+                and (call.peer, call.era) == (number, self.client.era)
                 and not self._is_open(call.link)
             ):
                 self.step(call, CallInput.ABSENT, told.Outcome.GONE, now, out)
