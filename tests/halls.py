@@ -10,16 +10,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TypeVar
 
 from palaver import (
     Accept,
+    Action,
     Address,
     CallEnded,
     Calling,
     CallOpened,
     Closed,
     Connect,
+    Delivered,
     Dial,
     Dialing,
     Endpoint,
@@ -34,8 +37,11 @@ from palaver import (
     Received,
     Registry,
     Ringing,
+    Say,
     Send,
+    Tick,
     Timing,
+    Undelivered,
 )
 from palaver.sim import Faults, Sim
 from palaver.wire.peer import PeerMessage, decode_peer
@@ -46,6 +52,67 @@ V = TypeVar("V")
 
 REGISTRY: Address = ("registry", 7070)
 DELAY = 1 / 64
+
+
+class Watched:
+    """A machine of which every step is checked: the rule of ticks, and what a call may tell.
+
+    A call rings once, opens once, ends once and last, after the outcome of all that was said in
+    it; what is heard in it has rising numbers.
+    """
+
+    def __init__(self, machine: Peer | Registry) -> None:
+        self.machine = machine
+        self.begun: set[int] = set()
+        self.open: set[int] = set()
+        self.ended: set[int] = set()
+        self.heard: dict[int, int] = {}
+        self.pending: Counter[tuple[int, int]] = Counter()
+
+    @property
+    def deadline(self) -> float | None:
+        due = self.machine.deadline
+        assert self.machine.deadline == due, "deadline is not a pure getter"
+        return due
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        due = self.machine.deadline
+        actions = self.machine.handle(event, now)
+        if isinstance(event, Say) and isinstance(self.machine, Peer):
+            self.pending[event.link, event.ref] += 1
+        for action in actions:
+            if isinstance(action, Notice):
+                self.check(action)
+        if isinstance(event, Tick) and due is not None and due <= now:
+            after = self.machine.deadline
+            assert after is None or after > now, f"after the tick at {now} it is due at {after}"
+        return actions
+
+    def check(self, notice: Notice) -> None:
+        link = getattr(notice, "link", None)
+        if not isinstance(link, int):
+            return
+        if isinstance(notice, Delivered | Undelivered):
+            assert self.pending[link, notice.ref], f"no outcome was due: {notice}"
+            self.pending[link, notice.ref] -= 1
+            if isinstance(notice, Undelivered):
+                return
+        assert link not in self.ended, f"after the end came {notice}"
+        if isinstance(notice, Calling | Ringing):
+            assert link not in self.begun, f"begun twice: {notice}"
+            self.begun.add(link)
+        assert link in self.begun, f"not begun: {notice}"
+        if isinstance(notice, CallOpened):
+            assert link not in self.open, f"opened twice: {notice}"
+            self.open.add(link)
+        elif isinstance(notice, Heard):
+            assert link in self.open, f"not open: {notice}"
+            assert notice.number > self.heard.get(link, 0), f"not new: {notice}"
+            self.heard[link] = notice.number
+        elif isinstance(notice, CallEnded):
+            left = [ref for (one, ref), count in self.pending.items() if one == link and count]
+            assert not left, f"{notice} without an outcome of {left}"
+            self.ended.add(link)
 
 
 class Hall:
@@ -64,7 +131,7 @@ class Hall:
         self.limits = limits or Limits()
         self.max_entries = max_entries
         self.lives = 0
-        self.sim.add(REGISTRY, self.new_registry())
+        self.sim.add(REGISTRY, Watched(self.new_registry()))
 
     # Machines
 
@@ -90,13 +157,18 @@ class Hall:
 
     @property
     def registry(self) -> Registry:
-        machine = self.sim._nodes[REGISTRY].machine
+        machine = self.watched(REGISTRY).machine
         assert isinstance(machine, Registry)
         return machine
 
     def peer(self, name: str) -> Peer:
-        machine = self.sim._nodes[self.at(name)].machine
+        machine = self.watched(self.at(name)).machine
         assert isinstance(machine, Peer)
+        return machine
+
+    def watched(self, address: Address) -> Watched:
+        machine = self.sim._nodes[address].machine
+        assert isinstance(machine, Watched)
         return machine
 
     @staticmethod
@@ -104,17 +176,17 @@ class Hall:
         return (name, 1)
 
     def restart_registry(self, snapshot: bytes | None = None) -> None:
-        self.sim.restart(REGISTRY, self.new_registry(snapshot))
+        self.sim.restart(REGISTRY, Watched(self.new_registry(snapshot)))
 
     def restart_peer(self, name: str) -> None:
         """A new process at the same address, that knows nothing."""
-        self.sim.restart(self.at(name), self.new_peer(name))
+        self.sim.restart(self.at(name), Watched(self.new_peer(name)))
 
     # What happens
 
     def add(self, *names: str) -> Hall:
         for name in names:
-            self.sim.add(self.at(name), self.new_peer(name))
+            self.sim.add(self.at(name), Watched(self.new_peer(name)))
         return self
 
     def enlist(self, *names: str) -> Hall:

@@ -122,7 +122,7 @@ def test_a_registry_that_does_not_answer_is_asked_until_it_does() -> None:
     tries = [one.attempt for one in hall.told("ann", StillEnlisting)]
     assert tries == list(range(2, len(tries) + 2))
     assert len(tries) > 10
-    hall.sim.restart(REGISTRY, hall.new_registry(snapshot))
+    hall.restart_registry(snapshot)
     hall.run(11)
     assert hall.told("ann", Enlisted) == [Enlisted(1, "ann", 0)]
 
