@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from palaver.link.events import Side
@@ -147,7 +148,7 @@ class Calls:
         self._by_id: dict[bytes, Call] = {}
         self._by_link: dict[int, Call] = {}
         # Until when, and with what code, the oldest first.
-        self._over: dict[bytes, tuple[float, int]] = {}
+        self._over: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
         self._remember = remember
         self._most = most
 
@@ -204,7 +205,7 @@ class Calls:
         self._over.pop(call_id, None)
         self._over[call_id] = (now + self._remember, code)
         while len(self._over) > self._most or next(iter(self._over.values()))[0] <= now:
-            del self._over[next(iter(self._over))]
+            self._over.popitem(last=False)
 
     def recall(self, call_id: bytes, now: float) -> int | None:
         """Give the code of a call that is over; None if it is not, or forgotten."""

@@ -7,6 +7,7 @@ about it in `call_actions`; what happens at the registry is in `membership`.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         self.client = Membership(registry, name, self.timing)
         self.calls = Calls(self.timing.answered, self._limits.answered)
         # Links of callers without a call, and until when that may last, soonest first.
-        self._silent: dict[int, float] = {}
+        self._silent: OrderedDict[int, float] = OrderedDict()
         self.ignored = 0
 
     # Getters

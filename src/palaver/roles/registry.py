@@ -6,6 +6,7 @@ An entry lives as long as the link that its client registered on. What the progr
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum
 from hashlib import blake2s
@@ -138,9 +139,9 @@ class Registry(Role[RegistryMessage]):
         # The ids of those that are entered, by link.
         self._entered: dict[int, int] = {}
         # Links that nobody was entered on, and until when that may last, soonest first.
-        self._unmet: dict[int, float] = {}
+        self._unmet: OrderedDict[int, float] = OrderedDict()
         # By folded name, the oldest first; and the names that links wait for.
-        self._contests: dict[str, _Contest] = {}
+        self._contests: OrderedDict[str, _Contest] = OrderedDict()
         self._contending: dict[int, str] = {}
         self._begun = False
         self._roster = Roster(self._timing.roster)

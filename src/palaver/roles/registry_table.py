@@ -9,6 +9,7 @@ search in a sorted list of shelves (`registry_ids`).
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from hashlib import blake2s
 from struct import Struct, error
@@ -57,7 +58,8 @@ class RegistryTable:
         # The ids of those that are there.
         self._ids = SortedIds()
         # Entries without a link and until when they are kept, soonest first.
-        self._kept: dict[int, float] = {}
+        # (A plain dict is slow to find its first entry when others before it were deleted.)
+        self._kept: OrderedDict[int, float] = OrderedDict()
         self.next_id = 1
 
     # Getters
