@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from .link import Link
@@ -47,7 +48,7 @@ class Agenda:
             if when < link.scheduled:
                 self._enter(link, when)
 
-    def take_due(self, now: float) -> list[Link]:
+    def take_due(self, now: float) -> Iterable[Link]:
         """Give the links to tick now. Each must be given to `plan` when it was ticked."""
         due, self.touched = self.touched, {}
         heap = self._heap
@@ -57,7 +58,7 @@ class Agenda:
             if link is not None and link.scheduled == when:
                 link.scheduled = _NEVER
                 due[number] = link
-        return list(due.values())
+        return due.values()
 
     def plan(self, link: Link) -> None:
         """Enter a link's deadline, if it is earlier than what is entered."""

@@ -83,7 +83,13 @@ class Arrivals:
     def record(self, number: int, now: float, *, eliciting: bool) -> None:
         """Take note of a fresh packet whose tag was right."""
         ahead = number - self.highest
-        if ahead > 0:
+        if ahead == 1:
+            if self._seen is not _MASK:
+                seen = (self._seen << 1 | 1) & _MASK
+                # As one object, all that can be seen needs no more to be computed.
+                self._seen = _MASK if seen == _MASK else seen
+            self.highest = number
+        elif ahead > 0:
             self._seen = (self._seen << ahead | 1) & _MASK if ahead < REPLAY_WINDOW else 1
             self.highest = number
         else:

@@ -14,25 +14,26 @@ from palaver.wire.sealing import TAG_SIZE
 BUNDLED = 4
 COPIES = 4
 _NEVER = float("inf")
+# What a segment is charged, beyond the length of its frame.
+_CHARGE = SEGMENT_CHARGE - SEGMENT_HEADER_SIZE
 PACKET_OVERHEAD = DATA_HEADER_SIZE + TAG_SIZE
 
 
 class Outgoing:
     """A segment until its message is delivered: its frame, and how many packets carry it."""
 
-    __slots__ = ("acked", "carriers", "charge", "copies", "frame", "number", "reserved")
+    __slots__ = ("carriers", "copies", "frame", "number", "reserved")
 
-    def __init__(self, number: int, frame: bytes, charge: int, reserved: bool) -> None:  # noqa: FBT001 - one is made for each message
+    def __init__(self, number: int, frame: bytes, reserved: bool) -> None:  # noqa: FBT001 - one is made for each message
         self.number = number
+        # Empty when the peer has it.
         self.frame = frame
-        self.charge = charge
         self.reserved = reserved
         # Packets that carry it and are not lost, the first one to come among them; at 0 it must
         # be sent again.
         self.carriers = 1
         # How often it was sent along with later ones, as a precaution.
         self.copies = 0
-        self.acked = False
 
 
 class Pending:
@@ -197,7 +198,8 @@ class Outbox:
             if not unsent:
                 self._cut()
             segment = unsent[-1]
-            size, spent = len(segment.frame), self.spent + segment.charge
+            size = len(segment.frame)
+            spent = self.spent + size + _CHARGE
             if size > room or (spent > self.credit and not segment.reserved):
                 break
             unsent.pop()
@@ -216,7 +218,7 @@ class Outbox:
 
         Where there are no more than `skip`, it starts again at the oldest.
         """
-        waiting = [segment for segment in self._sent.values() if not segment.acked]
+        waiting = [segment for segment in self._sent.values() if segment.frame]
         taken: list[Outgoing] = []
         for segment in waiting[skip:] or waiting:
             room -= len(segment.frame)
@@ -235,7 +237,7 @@ class Outbox:
         taken: list[Outgoing] = []
         for number in range(before - 1, max(before - 1 - BUNDLED, self._delivered - 1), -1):
             segment = self._sent.get(number)
-            if segment is None or segment.acked or segment.copies >= COPIES:
+            if segment is None or not segment.frame or segment.copies >= COPIES:
                 continue
             room -= len(segment.frame)
             if room < 0:
@@ -249,7 +251,6 @@ class Outbox:
     def acknowledged(self, segments: list[Outgoing]) -> None:
         """Take note of segments of a packet that arrived: the peer keeps them from now on."""
         for segment in segments:
-            segment.acked = True
             segment.frame = b""
 
     def lost(self, segments: list[Outgoing]) -> int:
@@ -257,7 +258,7 @@ class Outbox:
         again = 0
         for segment in segments:
             segment.carriers -= 1
-            if not segment.carriers and not segment.acked:
+            if not segment.carriers and segment.frame:
                 heappush(self._resend, segment.number)
                 again += 1
         return again
@@ -266,7 +267,7 @@ class Outbox:
         """Take note that all before segment `wanted` was handed over; give the messages."""
         take = self._sent.pop
         for number in range(self._delivered, wanted):
-            take(number).acked = True
+            take(number).frame = b""
         self._delivered = wanted
         while self._resend and self._resend[0] < wanted:
             heappop(self._resend)
@@ -325,9 +326,7 @@ class Outbox:
         for piece in range(last, number - 1, -1):
             start = (piece - number) * payload
             header = SEGMENT_HEADER.pack(kind, 4 + end - start, piece)
-            frame = header + body[start:end]
-            charge = SEGMENT_CHARGE + end - start
-            self._unsent.append(Outgoing(piece, frame, charge, message.reserved))
+            self._unsent.append(Outgoing(piece, header + body[start:end], message.reserved))
             kind, end = FRAGMENT, start
         self.next_number = last + 1
         message.last = last
@@ -336,7 +335,7 @@ class Outbox:
         resend = self._resend
         while resend:
             segment = self._sent.get(resend[0])
-            if segment is not None and not segment.acked and not segment.carriers:
+            if segment is not None and segment.frame and not segment.carriers:
                 if len(segment.frame) > room:
                     return -1
                 room -= len(segment.frame)
@@ -374,7 +373,8 @@ class Outbox:
             self._queued_messages,
             tuple(one.number for one in self._unsent),
             tuple(
-                (number, one.carriers, one.copies, one.acked) for number, one in self._sent.items()
+                (number, one.carriers, one.copies, not one.frame)
+                for number, one in self._sent.items()
             ),
             tuple(sorted(self._resend)),
         )
