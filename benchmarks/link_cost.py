@@ -37,6 +37,37 @@ from palaver import (
 
 CALLER, CALLEE = ("caller", 1), ("callee", 2)
 ROLE = "bench"
+TICK = Tick()
+
+
+class Side:
+    """An endpoint, what it was told, and the datagrams that are on their way to it."""
+
+    __slots__ = ("address", "arriving", "delivered", "machine", "peer", "received")
+
+    def __init__(self, address: tuple[str, int], machine: Endpoint) -> None:
+        self.address = address
+        self.machine = machine
+        self.peer = self
+        self.arriving: list[bytes] = []
+        self.received = self.delivered = 0
+
+    def feed(self, event: Event, now: float) -> None:
+        """Handle one event, and what it leads to."""
+        for action in self.machine.handle(event, now):
+            kind = type(action)
+            if kind is Transmit:
+                self.peer.arriving.append(action.data)
+            elif kind is Received:
+                self.received += 1
+            elif kind is Delivered:
+                self.delivered += 1
+
+    def tick(self, now: float) -> None:
+        """End a batch, as a driver does."""
+        machine = self.machine
+        while (deadline := machine.deadline) is not None and deadline <= now:
+            self.feed(TICK, now)
 
 
 class Pair:
@@ -45,51 +76,37 @@ class Pair:
     def __init__(self) -> None:
         """Make them; `open` lets one call the other."""
         self.now = 0.0
-        self.machines = {
-            CALLER: Endpoint(os.urandom),
-            CALLEE: Endpoint(os.urandom, roles=[ROLE]),
-        }
-        self.delivered = 0
-        self.received = 0
-        self.in_flight: list[tuple[Transmit, tuple[str, int]]] = []
+        self.caller = Side(CALLER, Endpoint(os.urandom))
+        self.callee = Side(CALLEE, Endpoint(os.urandom, roles=[ROLE]))
+        self.caller.peer, self.callee.peer = self.callee, self.caller
 
-    def feed(self, address: tuple[str, int], event: Event) -> None:
-        """Handle one event, and put aside what it sends."""
-        for action in self.machines[address].handle(event, self.now):
-            if type(action) is Transmit:
-                self.in_flight.append((action, address))
-            elif type(action) is Received:
-                self.received += 1
-            elif type(action) is Delivered:
-                self.delivered += 1
-
-    def tick(self, address: tuple[str, int]) -> None:
-        """End a batch, as a driver does."""
-        machine = self.machines[address]
-        while (deadline := machine.deadline) is not None and deadline <= self.now:
-            self.feed(address, Tick())
+    def tick(self) -> None:
+        """End a batch on both sides."""
+        self.caller.tick(self.now)
+        self.callee.tick(self.now)
 
     def settle(self) -> None:
         """Carry datagrams until nothing is in flight, a little later each time."""
-        while self.in_flight:
+        caller, callee = self.caller, self.callee
+        while callee.arriving or caller.arriving:
             self.now += 0.0001
-            batch, self.in_flight = self.in_flight, []
-            for transmit, source in batch:
-                self.feed(transmit.destination, Datagram(transmit.data, source))
-            self.tick(CALLER)
-            self.tick(CALLEE)
+            for side in (callee, caller):
+                if side.arriving:
+                    batch, side.arriving = side.arriving, []
+                    for data in batch:
+                        side.feed(Datagram(data, side.peer.address), self.now)
+            self.tick()
 
     def call(self) -> None:
         """Open one more link."""
-        self.feed(CALLER, Dial(CALLEE, ROLE))
-        self.tick(CALLER)
+        self.caller.feed(Dial(CALLEE, ROLE), self.now)
+        self.tick()
         self.settle()
 
     def let_acks_go(self) -> None:
         """Wait until no acknowledgement is owed."""
         self.now += 0.05
-        self.tick(CALLER)
-        self.tick(CALLEE)
+        self.tick()
         self.settle()
 
 
@@ -97,22 +114,24 @@ def microseconds_per_message(size: int, burst: int, messages: int) -> float:
     """Send `messages` in bursts, each burst before one tick, and give the cost of one."""
     pair = Pair()
     pair.call()
+    caller = pair.caller
     body = bytes((16,)) + bytes(size - 1)
     started = time.process_time()
     sent = 0
     while sent < messages:
         for _ in range(burst):
             try:
-                pair.feed(CALLER, Send(1, body, sent))
+                caller.feed(Send(1, body, sent), pair.now)
             except WouldBlock:
                 break
             sent += 1
-        pair.tick(CALLER)
+        caller.tick(pair.now)
         pair.settle()
     pair.let_acks_go()
     spent = time.process_time() - started
-    if not pair.received == pair.delivered == sent:
-        raise SystemExit(f"sent {sent}, received {pair.received}, delivered {pair.delivered}")
+    received, delivered = pair.callee.received, caller.delivered
+    if not received == delivered == sent:
+        raise SystemExit(f"sent {sent}, received {received}, delivered {delivered}")
     return spent / sent * 1e6
 
 

@@ -33,6 +33,7 @@ from palaver import (
     Delivered,
     Dial,
     Dialing,
+    Disconnect,
     Endpoint,
     Entropy,
     Event,
@@ -46,6 +47,7 @@ from palaver import (
     Said,
     Say,
     Send,
+    StreamEndpoint,
     Tick,
     Timing,
     Transmit,
@@ -215,6 +217,8 @@ class Wire:
         self.lose: Loss = lambda flight: False
         # Where a machine is seen by the others, if not at its own address.
         self.seen_at: dict[Address, Address] = {}
+        # Streams that machines have ended: when, which machine, and to whom.
+        self.disconnected: list[tuple[float, Address, Address]] = []
         self._air: list[tuple[float, int, Flight]] = []
 
     def add(self, address: Address, machine: Machine) -> None:
@@ -317,6 +321,9 @@ class Wire:
         if isinstance(action, Notice):
             self.told[address].append((self.now, action))
             self.ledgers[address].told(action)
+            return
+        if isinstance(action, Disconnect):
+            self.disconnected.append((self.now, address, action.address))
             return
         assert isinstance(action, Transmit)
         assert len(action.data) <= self.mtu, f"{len(action.data)} bytes: more than {self.mtu}"
@@ -428,12 +435,14 @@ class Pair:
         limits_b: Limits | None = None,
         max_inbound: int = 65535,
         delay: float = DELAY,
+        streams: bool = False,
     ) -> None:
         self.wire = Wire(delay=delay)
         limits_a, limits_b = limits_a or limits, limits_b or limits
         self.wire.mtu = max(limits_a.mtu, limits_b.mtu)
-        caller = Endpoint(entropy("a"), roles=(ROLE,), timing=timing, limits=limits_a)
-        callee = Endpoint(
+        kind = StreamEndpoint if streams else Endpoint
+        caller = kind(entropy("a"), roles=(ROLE,), timing=timing, limits=limits_a)
+        callee = kind(
             entropy("b"), roles=(ROLE,), max_inbound=max_inbound, timing=timing, limits=limits_b
         )
         self.wire.add(A, caller)

@@ -79,11 +79,25 @@ class Unreachable(Event):
 
 
 @value
+class StreamEnded(Event):
+    """The stream to or from `address` is over, or could not be opened: nothing more comes of it."""
+
+    address: Address
+
+
+@value
 class Transmit(Action):
     """Put `data` on the wire to `destination`, now or never: losing it is allowed."""
 
     data: bytes
     destination: Address
+
+
+@value
+class Disconnect(Action):
+    """End the stream to `address`, when all is written that was to be transmitted there before."""
+
+    address: Address
 
 
 class Machine(Protocol):

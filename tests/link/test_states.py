@@ -27,6 +27,7 @@ from palaver import (
     Reason,
     Resume,
     Send,
+    StreamEnded,
     Timing,
 )
 from palaver.link.heard import Heard
@@ -46,30 +47,30 @@ EXPECTED: dict[State, dict[str, State]] = {
         "WELCOME": S.OPEN,
         "LEAVE ABORT REFUSE NO_ANSWER": S.CLOSED,
     },
-    S.WELCOMED: {"HELLO": S.WELCOMED, "DATA": S.OPEN, "CROWDED EXPIRED": S.CLOSED},
+    S.WELCOMED: {"HELLO": S.WELCOMED, "DATA": S.OPEN, "CROWDED EXPIRED CUT": S.CLOSED},
     S.OPEN: {
         "SEND FINISH PAUSE RESUME HELLO DATA FIN": S.OPEN,
         "LEAVE EXHAUSTED": S.CLOSING,
         "BYE": S.ANSWERING,
-        "ABORT RESET CLOSE VIOLATION DEAD": S.CLOSED,
+        "ABORT RESET CLOSE VIOLATION DEAD CUT": S.CLOSED,
     },
     S.CLOSING: {
         "SEND HELLO DATA FIN BYE": S.CLOSING,
         "FLUSHED": S.LINGERING,
-        "ABORT RESET CLOSE VIOLATION DEAD FLUSH_TIMEOUT": S.CLOSED,
+        "ABORT RESET CLOSE VIOLATION DEAD FLUSH_TIMEOUT CUT": S.CLOSED,
     },
     S.ANSWERING: {
         "SEND HELLO DATA": S.ANSWERING,
         "FLUSHED": S.LAST_ACK,
-        "ABORT RESET CLOSE VIOLATION DEAD FLUSH_TIMEOUT": S.CLOSED,
+        "ABORT RESET CLOSE VIOLATION DEAD FLUSH_TIMEOUT CUT": S.CLOSED,
     },
     S.LAST_ACK: {
         "SEND HELLO DATA": S.LAST_ACK,
-        "RESET CLOSE VIOLATION DEAD LINGERED FLUSHED": S.CLOSED,
+        "RESET CLOSE VIOLATION DEAD LINGERED FLUSHED CUT": S.CLOSED,
     },
     S.LINGERING: {
         "SEND HELLO DATA": S.LINGERING,
-        "RESET CLOSE VIOLATION DEAD LINGERED": S.CLOSED,
+        "RESET CLOSE VIOLATION DEAD LINGERED CUT": S.CLOSED,
     },
     S.CLOSED: {"SEND": S.CLOSED},
 }
@@ -120,9 +121,10 @@ def enter(
     limits: Limits = DEFAULT_LIMITS,
     timeout: float | None = None,
     max_inbound: int = 65535,
+    streams: bool = False,
 ) -> Stage:
     """Bring a link into a state by real events; what it says is lost from then on."""
-    pair = Pair(timing=timing, limits=limits, max_inbound=max_inbound)
+    pair = Pair(timing=timing, limits=limits, max_inbound=max_inbound, streams=streams)
     wire = pair.wire
     if state is S.CALLING:
         wire.lose_from(A)
@@ -304,6 +306,7 @@ ACTS: dict[Input, Callable[[Stage], object]] = {
     On.FLUSHED: act_heal,
     On.EXHAUSTED: act_exhaust,
     On.CROWDED: act_heal,
+    On.CUT: lambda stage: stage.x.tell(StreamEnded(stage.p.address)),
 }
 
 
@@ -314,6 +317,10 @@ def set_up(row: Row) -> Stage:
         return enter(state, timeout=1.0)
     if what is On.EXHAUSTED:
         return enter(state, limits=Limits(last_number=60))
+    if what is On.CUT:
+        # On a stream, LINGERING lasts as long as an acknowledgement may wait.
+        slow = 1.0 if state is S.LINGERING else DEFAULT_TIMING.ack_delay
+        return enter(state, timing=Timing(ack_delay=slow), streams=True)
     if what is On.CROWDED:
         stage = enter(state, max_inbound=1)
         other = Endpoint(entropy("c"), roles=(ROLE,))

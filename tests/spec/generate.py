@@ -67,6 +67,7 @@ INPUT_WORDS = {
     Input.FLUSHED: "all was delivered that the state waits for (8.4)",
     Input.EXHAUSTED: "the numbers are nearly used up (8.4)",
     Input.CROWDED: "DATA, but the last free place has gone (4.4)",
+    Input.CUT: "the stream has ended (8.9)",
 }
 
 ACTION_WORDS = {
@@ -88,6 +89,7 @@ ACTION_WORDS = {
     "abort": "send CLOSE; report undelivered and closed",
     "receive": "take the packet",
     "be_reset": "report undelivered and closed (66)",
+    "be_cut_off": "report undelivered and closed (68)",
     "note_fin": "report finished",
     "answer_bye": "queue BYE; acknowledge with every packet",
     "note_bye": "acknowledge with every packet",
@@ -174,6 +176,7 @@ CONSTANTS = {
     "CREDIT_RESERVE": "held free beyond the window for FIN and BYE",
     "MIN_CREDIT": "the least first credit",
     "REPLAY_WINDOW": "packet numbers that are remembered",
+    "MAX_RECORD": "the largest packet on a stream (8.9)",
     "MAX_NUMBER": "the last packet number, and the last segment number",
 }
 

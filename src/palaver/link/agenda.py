@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from .link import Link
@@ -15,18 +16,13 @@ class Agenda:
     `links` are all there are, by number.
     """
 
-    __slots__ = ("_heap", "_links", "_touched")
+    __slots__ = ("_heap", "_links", "touched")
 
     def __init__(self, links: dict[int, Link]) -> None:
         self._links = links
         self._heap: list[tuple[float, int]] = []
-        # Links to tick at once, whatever their timers say.
-        self._touched: dict[int, Link] = {}
-
-    @property
-    def is_pressing(self) -> bool:
-        """Whether a link is to be ticked at once."""
-        return bool(self._touched)
+        self.touched: dict[int, Link] = {}
+        """Links to tick at once, whatever their timers say."""
 
     @property
     def deadline(self) -> float:
@@ -36,44 +32,53 @@ class Agenda:
     def touch(self, link: Link) -> None:
         """Have a link ticked at once, if it is still there."""
         if self._links.get(link.number) is link:
-            self._touched[link.number] = link
+            self.touched[link.number] = link
 
     def follow(self, link: Link) -> None:
         """Take note that a link may be gone."""
         if self._links.get(link.number) is not link:
-            self._touched.pop(link.number, None)
+            self.touched.pop(link.number, None)
+            self._tidy()
 
     def let_rest(self, link: Link) -> None:
         """Have a link ticked at its deadline and not at once, unless it was touched before."""
-        if link.number not in self._touched:
-            link.rest()
-            self.plan(link)
+        if link.number not in self.touched:
+            link.is_dirty = False
+            when = link.channel.deadline
+            if when < link.scheduled:
+                self._enter(link, when)
 
-    def take_due(self, now: float) -> list[Link]:
+    def take_due(self, now: float) -> Iterable[Link]:
         """Give the links to tick now. Each must be given to `plan` when it was ticked."""
-        due, self._touched = self._touched, {}
-        heap, links = self._heap, self._links
+        due, self.touched = self.touched, {}
+        heap = self._heap
         while heap and heap[0][0] <= now:
             when, number = heappop(heap)
-            link = links.get(number)
+            link = self._links.get(number)
             if link is not None and link.scheduled == when:
                 link.scheduled = _NEVER
                 due[number] = link
-        return [link for number, link in due.items() if links.get(number) is link]
+        return due.values()
 
     def plan(self, link: Link) -> None:
         """Enter a link's deadline, if it is earlier than what is entered."""
         when = link.deadline
         if when is not None and when < link.scheduled:
-            link.scheduled = when
-            heappush(self._heap, (when, link.number))
+            self._enter(link, when)
 
-    def renumber(self, link: Link) -> None:
+    def _enter(self, link: Link, when: float) -> None:
+        link.scheduled = when
+        heappush(self._heap, (when, link.number))
+        if len(self._heap) > 2 * len(self._links) + 64:
+            self._tidy()
+
+    def renumber(self, link: Link, before: int) -> None:
         """Take note that a link has another number now."""
+        self.touched.pop(before, None)
         link.scheduled = _NEVER
         self.touch(link)
 
-    def tidy(self) -> None:
+    def _tidy(self) -> None:
         """Drop entries that count no more, from the top and, if they abound, everywhere."""
         heap, links = self._heap, self._links
         while heap:
@@ -94,9 +99,9 @@ class Agenda:
         """Give an independent twin for the twins of the links."""
         twin = Agenda(links)
         twin._heap = self._heap.copy()
-        twin._touched = {number: links[number] for number in self._touched}
+        twin.touched = {number: links[number] for number in self.touched}
         return twin
 
     def key(self) -> tuple[int, ...]:
         """Give the state as a comparable value."""
-        return tuple(self._touched)
+        return tuple(self.touched)

@@ -16,8 +16,14 @@ from palaver.wire.frames import (
 
 _MASK = (1 << REPLAY_WINDOW) - 1
 _MAP_MASK = (1 << 64) - 1
+_NEVER = float("inf")
 _ACK_BODY = ACK_SIZE - FRAME_HEADER_SIZE
 ACK_EVERY = 2
+# In a flow that goes on and on without a gap fewer acks will do, and cost both sides less.
+STEADY = 128
+ACK_EVERY_STEADY = 8
+# With less credit than this the sender might wait for them.
+MIN_WINDOW_STEADY = 65536
 REPEATS = 3
 
 
@@ -26,19 +32,24 @@ class Arrivals:
 
     __slots__ = (
         "_ack_delay",
-        "_highest",
+        "_in_order",
+        "_may_save_acks",
         "_newest",
         "_newest_at",
-        "_repeats",
         "_reported",
         "_seen",
         "_unacked",
         "ack_at",
+        "highest",
+        "repeats",
     )
 
-    def __init__(self, ack_delay: float) -> None:
+    def __init__(self, ack_delay: float, window: int = 0) -> None:
+        """Acks may wait `ack_delay` seconds; `window` is the credit granted, in bytes."""
         self._ack_delay = ack_delay
-        self._highest = -1
+        self._may_save_acks = window >= MIN_WINDOW_STEADY
+        self.highest = -1
+        """The highest packet number that has arrived, -1 at first."""
         # Bit i: packet `highest - i` has arrived.
         self._seen = 0
         # The newest ack-eliciting packet, and when it came.
@@ -47,20 +58,17 @@ class Arrivals:
         # The newest that an ACK has told of.
         self._reported = -1
         self._unacked = 0
-        # How many more packets should carry an ACK that is not owed, in case one was lost.
-        self._repeats = 0
-        self.ack_at: float | None = None
-        """When an ack is due; a time in the past means with the next tick."""
+        # How many of them have come in order, up to STEADY.
+        self._in_order = 0
+        self.repeats = 0
+        """How many more packets should carry an ACK that is not owed, in case one was lost."""
+        self.ack_at = _NEVER
+        """When an ack is due, infinity for never; a time in the past means with the next tick."""
 
     @property
-    def highest(self) -> int:
-        """The highest packet number that has arrived, -1 at first."""
-        return self._highest
-
-    @property
-    def should_repeat(self) -> bool:
-        """Whether an ACK should go along with a packet that has room for it, owed or not."""
-        return self._repeats > 0
+    def is_owed(self) -> bool:
+        """Whether an ack is due, now or later."""
+        return self.ack_at < _NEVER
 
     @property
     def can_ack(self) -> bool:
@@ -69,15 +77,21 @@ class Arrivals:
 
     def is_fresh(self, number: int) -> bool:
         """Tell whether packet `number` is new; False also if it is too old to know."""
-        age = self._highest - number
+        age = self.highest - number
         return age < 0 or (age < REPLAY_WINDOW and not self._seen >> age & 1)
 
     def record(self, number: int, now: float, *, eliciting: bool) -> None:
         """Take note of a fresh packet whose tag was right."""
-        ahead = number - self._highest
-        if ahead > 0:
+        ahead = number - self.highest
+        if ahead == 1:
+            if self._seen is not _MASK:
+                seen = (self._seen << 1 | 1) & _MASK
+                # As one object, all that can be seen needs no more to be computed.
+                self._seen = _MASK if seen == _MASK else seen
+            self.highest = number
+        elif ahead > 0:
             self._seen = (self._seen << ahead | 1) & _MASK if ahead < REPLAY_WINDOW else 1
-            self._highest = number
+            self.highest = number
         else:
             self._seen |= 1 << -ahead
         if not eliciting:
@@ -86,21 +100,28 @@ class Arrivals:
             self._newest = number
             self._newest_at = now
         self._unacked += 1
-        self._repeats = REPEATS
-        if ahead != 1 or self._unacked >= ACK_EVERY:
+        self.repeats = REPEATS
+        if ahead != 1:
+            self.hurry(now)
+        elif self._in_order < STEADY:
+            self._in_order += self._may_save_acks
+            if self._unacked >= ACK_EVERY:
+                self.ack_at = now
+        elif self._unacked >= ACK_EVERY_STEADY:
             self.ack_at = now
-        elif self.ack_at is None:
+        if self.ack_at == _NEVER:
             self.ack_at = now + self._ack_delay
 
     def hurry(self, now: float) -> None:
-        """Make the ack that is owed due at once."""
+        """Make an ack due at once; the flow isn't steady any more."""
         self.ack_at = now
+        self._in_order = 0
 
     def frame(self, wanted: int, credit: int, now: float) -> bytes:
         """Give an ACK frame for the newest arrivals; nothing is owed any more."""
-        if self.ack_at is None and self._repeats:
-            self._repeats -= 1
-        self.ack_at = None
+        if self.repeats and self.ack_at == _NEVER:
+            self.repeats -= 1
+        self.ack_at = _NEVER
         self._unacked = 0
         self._reported = self._newest
         delay = int((now - self._newest_at) / DELAY_UNIT)
@@ -117,7 +138,7 @@ class Arrivals:
         bound = self._newest - MAP_BITS
         while bound > self._reported + 1:
             # The highest arrival below what the frame before has told of.
-            unseen = self._seen >> (self._highest - bound + 1)
+            unseen = self._seen >> (self.highest - bound + 1)
             newest = bound - (unseen & -unseen).bit_length()
             if not unseen or newest <= self._reported:
                 break
@@ -126,7 +147,7 @@ class Arrivals:
         return older
 
     def _pack(self, wanted: int, newest: int, delay: int, credit: int) -> bytes:
-        earlier = self._seen >> (self._highest - newest + 1) & _MAP_MASK
+        earlier = self._seen >> (self.highest - newest + 1) & _MAP_MASK
         return ACK_FRAME.pack(ACK, _ACK_BODY, wanted, newest, earlier, delay, credit)
 
     def clone(self) -> Arrivals:
@@ -136,11 +157,12 @@ class Arrivals:
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value: times and numbers relative."""
         return (
-            self._highest - self._newest,
-            self._highest - self._reported,
+            self.highest - self._newest,
+            self.highest - self._reported,
             self._seen,
             self._newest_at - now if self._newest >= 0 else None,
             self._unacked,
-            self._repeats,
-            None if self.ack_at is None else self.ack_at - now,
+            self._in_order,
+            self.repeats,
+            self.ack_at - now,
         )

@@ -32,12 +32,14 @@ from .recovery import Recovery, SentPacket
 from .vigil import Vigil
 
 _UNTOLD = -1
+_NEVER = float("inf")
 
 
 class Channel:
     """Numbered packets both ways between two link ids."""
 
     __slots__ = (
+        "_bundles",
         "_news",
         "_path",
         "_ping",
@@ -71,13 +73,14 @@ class Channel:
         self.protection: Protection = CLEAR
         self.outbox = Outbox(limits)
         self.inbox = Inbox(limits.window)
-        self.arrivals = Arrivals(timing.ack_delay)
-        self.recovery = Recovery(timing, limits.mtu)
+        self.arrivals = Arrivals(timing.ack_delay, limits.window)
+        self.recovery = Recovery(timing, limits.mtu, reliable=context.streams)
         # The number of the next packet.
         self.number = 0
         # Put an ack into every packet, whether or not one is owed.
         self.repeat_ack = False
         self._timing = timing
+        self._bundles = timing.bundling and not context.streams
         self.vigil = Vigil(timing, jitter)
         self._room = 0
         self._ping = False
@@ -91,7 +94,7 @@ class Channel:
         self.mtu = min(self.mtu, mtu)
         self._room = self.mtu - PACKET_OVERHEAD
         self.vigil.start(now)
-        self.recovery = Recovery(self._timing, self.mtu)
+        self.recovery = Recovery(self._timing, self.mtu, reliable=self.recovery.reliable)
         return self.outbox.open(self.mtu, credit)
 
     def greet(self) -> None:
@@ -112,28 +115,27 @@ class Channel:
     @property
     def deadline(self) -> float:
         """When `tick` is next due."""
-        due = self.vigil.deadline(self._suspicion)
-        if self.vigil.is_waiting:
-            due = min(due, self.recovery.deadline)
-        ack_at, overdue_at = self.arrivals.ack_at, self.outbox.overdue_at
-        if ack_at is not None and ack_at < due:
+        due, ack_at, vigil_due = self.recovery.deadline, self.arrivals.ack_at, self.vigil.due
+        if ack_at < due:
             due = ack_at
-        due = min(due, overdue_at)
+        if vigil_due < due:
+            due = vigil_due
+        if self.outbox.overdue_at < due:
+            due = self.outbox.overdue_at
         return due if self._path.is_idle else min(due, self._path.due)
 
     def is_at_rest(self, now: float) -> bool:
         """Tell whether the next tick has nothing to do before the deadline."""
-        ack_at = self.arrivals.ack_at
+        outbox = self.outbox
         return (
-            not self.outbox.has_more
-            and (ack_at is None or ack_at > now)
-            and not (self._ping or self.recovery.probes or self.outbox.blocked)
+            self.arrivals.ack_at > now
+            and not (self._ping or outbox.has_more or outbox.blocked or self.recovery.probes)
             and self._path.is_idle
         )
 
     def is_dead(self, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
-        return self.vigil.is_dead(self._suspicion, now)
+        return self.vigil.due <= now and self.vigil.is_dead(self._suspicion, now)
 
     @property
     def _suspicion(self) -> float:
@@ -146,7 +148,8 @@ class Channel:
 
     def receive(self, datagram: bytes, number: int, source: Address, now: float) -> Heard | None:
         """Take a DATA packet; None if it is damaged or was here before."""
-        if not self.arrivals.is_fresh(number):
+        arrivals, inbox = self.arrivals, self.inbox
+        if number <= arrivals.highest and not arrivals.is_fresh(number):
             self.counters.duplicates += 1
             return None
         packet = self.protection.open(datagram)
@@ -160,26 +163,27 @@ class Channel:
         try:
             frames = decode_frames(packet, DATA_HEADER_SIZE)
         except DecodeError:
-            self.arrivals.record(number, now, eliciting=False)
+            arrivals.record(number, now, eliciting=False)
             heard.violation = Reason.PROTOCOL_ERROR
             return heard
-        self.inbox.begin()
+        inbox.begin()
         eliciting = self._take_frames(frames, heard, source, now)
-        self.arrivals.record(number, now, eliciting=eliciting)
-        if eliciting and self.inbox.has_gap:
-            self.arrivals.hurry(now)
+        arrivals.record(number, now, eliciting=eliciting)
+        if eliciting and inbox.has_gap:
+            arrivals.hurry(now)
         return heard
 
     def _take_frames(self, frames: list[Frame], heard: Heard, source: Address, now: float) -> bool:
         """Act on frames in their order, up to one that breaks a rule; tell whether to ack them."""
         eliciting = False
+        inbox = self.inbox
         for frame in frames:
             if type(frame) is Segment:
                 eliciting = True
-                if self.inbox.has(frame.number):
+                if frame.number != inbox.next and inbox.has(frame.number):
                     self.counters.segments_repeated += 1
                 else:
-                    heard.violation = self.inbox.receive(frame, heard.messages)
+                    heard.violation = inbox.receive(frame, heard.messages)
             elif type(frame) is Ack:
                 heard.violation = self._acknowledge(frame, heard, now)
             elif type(frame) is Close:
@@ -240,7 +244,7 @@ class Channel:
         if wanted > outbox.delivered:
             if wanted > outbox.wanted_bound:
                 return Reason.PROTOCOL_ERROR
-            heard.delivered += outbox.deliver(wanted)
+            heard.delivered = [*heard.delivered, *outbox.deliver(wanted)]
         return None
 
     def resume(self, now: float) -> list[bytes]:
@@ -259,90 +263,107 @@ class Channel:
 
     def tick(self, now: float, out: list[Action]) -> None:
         """Act on the timers that are due and send all that may be sent."""
-        if self.recovery.deadline <= now:
-            self._take_back(self.recovery.expire(now), now)
-        if self.vigil.wants_ping(now):
+        recovery, vigil, outbox, arrivals = self.recovery, self.vigil, self.outbox, self.arrivals
+        if recovery.deadline <= now:
+            self._take_back(recovery.expire(now), now)
+        if vigil.due <= now and vigil.wants_ping(now):
             self._ping = True
         if not self._path.is_idle:
-            wait = self.recovery.rtt.probe_timeout()
-            for frame, destination in self._path.packets(wait, now):
+            for frame, destination in self._path.packets(recovery.rtt.probe_timeout(), now):
                 self._emit([frame], None, now, out, destination)
-        self._send(now, out)
+        if arrivals.ack_at < _NEVER and arrivals.has_older:
+            for older in arrivals.older_frames(self.inbox.wanted, self.inbox.credit):
+                self._emit([older], None, now, out)
+        while self._ping or recovery.probes:
+            self._send_urgent(now, out)
+        while outbox.has_more and self._send_segments(now, out):
+            pass
+        if arrivals.ack_at <= now:
+            self._emit([self._ack(now)], None, now, out)
         self._note_waiting(now)
+        if vigil.due <= now:
+            vigil.plan(self._suspicion)
 
     def _note_waiting(self, now: float) -> None:
         """Take note of whether anything awaits an acknowledgement, or credit."""
-        in_flight, more = bool(self.recovery.packets), self.outbox.has_more
-        self.vigil.note(now, in_flight=in_flight, more=more)
+        in_flight = bool(self.recovery.packets)
+        if not (in_flight and self.vigil.awaits_ack):
+            self.vigil.note(now, in_flight=in_flight, more=self.outbox.has_more)
 
-    def _send(self, now: float, out: list[Action]) -> None:
-        arrivals, recovery, outbox = self.arrivals, self.recovery, self.outbox
-        if arrivals.ack_at is not None and arrivals.has_older:
-            for older in arrivals.older_frames(self.inbox.wanted, self.inbox.credit):
-                self._emit([older], None, now, out)
-        while outbox.has_more or recovery.probes or self._ping:
-            if not self._send_one(now, out):
-                break
-        if arrivals.ack_at is not None and arrivals.ack_at <= now:
-            self._emit([self._ack(now)], None, now, out)
-
-    def _send_one(self, now: float, out: list[Action]) -> bool:
-        """Send a packet that is to be acknowledged, if there is one to send."""
+    def _send_segments(self, now: float, out: list[Action]) -> bool:
+        """Send a packet of segments that wait, if there is one that may go now."""
         arrivals, recovery = self.arrivals, self.recovery
-        ack_owed = arrivals.ack_at is not None or self.repeat_ack
-        if (self._ping or recovery.probes) and arrivals.can_ack:
-            # These go out when the peer may have missed something.
-            ack_owed = True
+        congestion = recovery.congestion
+        in_flight = congestion.in_flight
+        recovery.limited = in_flight >= congestion.window
+        if recovery.limited:
+            return False
+        # Where no queue on the path seems to mind, copies make good a loss at once.
+        copies = in_flight > 0 and 2 * in_flight * recovery.rtt.queued < self.mtu and self._bundles
+        owed = arrivals.ack_at < _NEVER or self.repeat_ack
+        with_ack = owed or arrivals.repeats > 0
         frames: list[bytes] = []
+        room = self._room - ACK_SIZE if with_ack else self._room
+        segments = self.outbox.fill(frames, room, copies=copies)
+        if with_ack and not segments:
+            segments = self.outbox.fill(frames, self._room, copies=copies)
+            if segments and owed:
+                # A full-sized segment leaves no room for the ack: that goes ahead, alone.
+                self._emit([self._ack(now)], None, now, out)
+            with_ack = False
+        if not segments:
+            return False
+        if with_ack:
+            self._put_ack(frames, now)
+        self._emit(frames, segments, now, out)
+        return True
+
+    def _send_urgent(self, now: float, out: list[Action]) -> None:
+        """Send a PING or a probe, which repeats what did not arrive, and what else fits."""
+        # It goes out when the peer may have missed something: also what was acknowledged.
+        with_ack = self.arrivals.can_ack
+        frames: list[bytes] = []
+        room = self._room
         if self._ping:
             # Whatever else goes out in this packet, it asks for an acknowledgement.
             self._ping = False
             frames.append(PING_FRAME)
-        room = self._room - sum(map(len, frames))
-        with_ack = ack_owed or arrivals.should_repeat
+            room -= len(PING_FRAME)
         segments = self._gather(frames, room - ACK_SIZE if with_ack else room)
-        if with_ack and not segments and not frames:
+        if with_ack and not frames:
             segments = self._gather(frames, room)
-            if segments and ack_owed:
-                # A full-sized segment leaves no room for the ack: that goes ahead, alone.
+            if segments:
                 self._emit([self._ack(now)], None, now, out)
-            with_ack = not segments
-        if recovery.probes and not frames:
-            frames.append(PING_FRAME)
+                with_ack = False
         if not frames:
-            return False
+            frames.append(PING_FRAME)
         if with_ack:
-            if self._news == _UNTOLD:
-                self._news = self.number
-            frames.insert(0, self._ack(now))
+            self._put_ack(frames, now)
         self._emit(frames, segments, now, out)
-        return True
 
     def _gather(self, frames: list[bytes], room: int) -> list[Outgoing]:
-        """Append to `frames` the segments that the next packet should carry."""
+        """Append to `frames` the segments that an urgent packet should carry."""
         outbox, recovery = self.outbox, self.recovery
-        segments: list[Outgoing] = []
-        if recovery.probes:
-            # The two probes carry different segments, as far as there are any.
-            segments = outbox.fill_oldest(frames, room, recovery.probed)
-            recovery.probed += len(segments)
-            self.counters.segments_resent += len(segments)
-            room -= sum(map(len, frames))
-        congestion = recovery.congestion
-        recovery.limited = congestion.is_full and outbox.has_more
-        if recovery.limited and not recovery.probes:
-            return segments
-        fresh = outbox.fill(frames, room)
-        if not fresh:
-            return segments
-        segments = segments + fresh if segments else fresh
-        first = segments[0].number
-        queued = congestion.in_flight * recovery.rtt.queued
-        if first > outbox.delivered and 2 * queued < self.mtu:
-            # No queue on the path seems to mind copies.
-            room -= sum(len(segment.frame) for segment in fresh)
-            segments += outbox.bundle(frames, room, first)
+        recovery.limited = recovery.congestion.is_full and outbox.has_more
+        segments = self._gather_probe(frames, room) if recovery.probes else []
+        if not recovery.limited:
+            room -= sum(len(segment.frame) for segment in segments)
+            segments += outbox.fill(frames, room)
         return segments
+
+    def _gather_probe(self, frames: list[bytes], room: int) -> list[Outgoing]:
+        """Append to `frames` what the next probe repeats."""
+        # The two probes carry different segments, as far as there are any.
+        recovery = self.recovery
+        segments = self.outbox.fill_oldest(frames, room, recovery.probed)
+        recovery.probed += len(segments)
+        self.counters.segments_resent += len(segments)
+        return segments
+
+    def _put_ack(self, frames: list[bytes], now: float) -> None:
+        if self._news == _UNTOLD:
+            self._news = self.number
+        frames.insert(0, self._ack(now))
 
     def _ack(self, now: float) -> bytes:
         return self.arrivals.frame(self.inbox.wanted, self.inbox.credit, now)
@@ -367,9 +388,10 @@ class Channel:
 
     def _seal(self, frames: list[bytes]) -> bytes:
         """Give the next packet, with these frames."""
-        frames.insert(0, DATA_HEADER.pack(DATA, self.remote, self.number))
-        self.number += 1
-        return self.protection.seal(b"".join(frames))
+        number = self.number
+        self.number = number + 1
+        header = DATA_HEADER.pack(DATA, self.remote, number)
+        return self.protection.seal(header + b"".join(frames))
 
     def farewell(self, reason: int, text: str, now: float, out: list[Action]) -> bytes:
         """Send a CLOSE and give the datagram, to be repeated to whoever goes on talking."""

@@ -16,7 +16,9 @@ class Context:
     timing: Timing = DEFAULT_TIMING
     limits: Limits = DEFAULT_LIMITS
     counters: Counters = field(default_factory=Counters)
+    streams: bool = False
+    """Whether packets go over streams, which lose nothing and keep the order."""
 
     def clone(self) -> Context:
         """Give a twin that counts on its own."""
-        return Context(self.timing, self.limits, self.counters.clone())
+        return Context(self.timing, self.limits, self.counters.clone(), self.streams)

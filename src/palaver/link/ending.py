@@ -46,8 +46,12 @@ def note_bye(link: Link, _: Bye, now: float, __: list[Action]) -> None:
 def linger(link: Link, _: None, now: float, out: list[Action]) -> None:
     """Tell that the link has ended; stay to acknowledge repeats."""
     timing = link.context.timing
-    stay = 3 * link.channel.recovery.rtt.probe_timeout()
-    link.until = now + min(max(stay, timing.linger_min), timing.linger_max)
+    if link.context.streams:
+        # Nothing gets lost, so one acknowledgement will do.
+        link.until = now + timing.ack_delay
+    else:
+        stay = 3 * link.channel.recovery.rtt.probe_timeout()
+        link.until = now + min(max(stay, timing.linger_min), timing.linger_max)
     tell_closed(link, None, now, out)
 
 
@@ -88,6 +92,11 @@ def be_reset(link: Link, _: Reset, __: float, out: list[Action]) -> None:
     end_link(link, Reason.RESET, Side.PEER, "", out)
 
 
+def be_cut_off(link: Link, _: None, __: float, out: list[Action]) -> None:
+    """End a link whose stream has ended."""
+    end_link(link, Reason.DISCONNECTED, Side.PEER, "", out)
+
+
 def end_link(link: Link, reason: int, by: Side, text: str, out: list[Action]) -> None:
     """Tell the fate of all messages, and the end."""
     link.until = None
@@ -112,4 +121,5 @@ ACTIONS: dict[str, Callable[[Link, Any, float, list[Action]], None]] = {
     "fail": fail,
     "be_closed": be_closed,
     "be_reset": be_reset,
+    "be_cut_off": be_cut_off,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 from palaver.entropy import Draws, Entropy
 from palaver.machine import (
@@ -22,7 +23,6 @@ from palaver.wire.packets import (
     COOKIE,
     DATA,
     DATA_HEADER,
-    MAX_COOKIE,
     RESET_SIZE,
     Handshake,
     Hello,
@@ -36,15 +36,20 @@ from .context import Context
 from .counters import Counters
 from .demux import asks_for_ack, link_id_of, open_packet
 from .events import Dial, Dialing, Send, Undelivered
-from .handshake import MIN_HELLO, make_hello, with_cookie
+from .handshake import MIN_HELLO, check_callable, make_hello
 from .link import Link
+from .maker import Maker
 from .reception import Decision, Reception
 from .states import Input, State
 from .table import LinkTable
 from .tombstones import Tombstones
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _FOREVER = float("inf")
-_TOP_BIT = 1 << 63
+# Looking up a member of an Enum takes its time, where it is done for each packet.
+_WELCOMED, _OPEN = State.WELCOMED, State.OPEN
 
 
 class Endpoint(StateMachine):
@@ -55,12 +60,13 @@ class Endpoint(StateMachine):
     `always_cookie` callers must prove their address even while there is room.
     """
 
+    _STREAMS: ClassVar[bool] = False
+
     __slots__ = (
         "_agenda",
         "_context",
-        "_draws",
-        "_last_number",
         "_links",
+        "_maker",
         "_reception",
         "_sweep_at",
         "_tombstones",
@@ -85,13 +91,17 @@ class Endpoint(StateMachine):
         if max_inbound < 0:
             raise UsageError(f"max_inbound must not be negative, as {max_inbound} is")
         self.max_inbound = max_inbound
-        self._context = Context(timing, limits)
-        self._draws = Draws(entropy)
-        self._last_number = 0
+        self._context = Context(timing, limits, streams=self._STREAMS)
+        draws = Draws(entropy)
+        self._maker = Maker(self._context, draws)
         self._links = LinkTable()
         self._agenda = Agenda(self._links.by_number)
         self._reception = Reception(
-            answered, limits, self._draws.bytes(32), always_cookie=always_cookie
+            answered,
+            limits,
+            draws.bytes(32),
+            always_cookie=always_cookie,
+            proved=self._STREAMS,
         )
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
         self._sweep_at = _FOREVER
@@ -106,7 +116,7 @@ class Endpoint(StateMachine):
     @property
     def deadline(self) -> float | None:
         """When a tick is next due; it may be a little early."""
-        if self._agenda.is_pressing:
+        if self._agenda.touched:
             return self._now
         due = min(self._agenda.deadline, self._sweep_at)
         return None if due == _FOREVER else due
@@ -142,55 +152,61 @@ class Endpoint(StateMachine):
     # Events
 
     def _take(self, event: Event, now: float, out: list[Action]) -> None:
-        if isinstance(event, Datagram):
+        if isinstance(event, Send):
+            self._send(event, now, out)
+        elif isinstance(event, Datagram):
             self._take_datagram(event, now, out)
         elif isinstance(event, Tick):
             self._tick(now, out)
         elif isinstance(event, Dial):
             self._dial(event, now, out)
         elif isinstance(event, Unreachable):
-            self._take_hint(event)
+            self.counters.unreachable += 1
+            self._links.note_unreachable(event.address)
         else:
             self._take_command(event, now, out)
 
-    def _take_datagram(self, event: Datagram, now: float, out: list[Action]) -> None:
-        data, counters = event.data, self.counters
+    def _take_datagram(self, event: Datagram, now: float, out: list[Action]) -> bool:
+        """Take a datagram; tell whether it made sense."""
+        data, context = event.data, self._context
+        counters = context.counters
         counters.datagrams_in += 1
-        if len(data) > self._context.limits.mtu:
+        if len(data) > context.limits.mtu:
             counters.too_large += 1
-        elif len(data) >= RESET_SIZE and data[0] == DATA:
-            self._take_data(data, event.source, now, out)
-        else:
-            packet = open_packet(data, counters)
-            if packet is not None:
-                self._take_packet(packet, len(data), event.source, now, out)
+            return False
+        if len(data) >= RESET_SIZE and data[0] == DATA:
+            return self._take_data(data, event.source, now, out)
+        packet = open_packet(data, counters)
+        if packet is None:
+            return False
+        return self._take_packet(packet, len(data), event.source, now, out)
 
-    def _take_data(self, data: bytes, source: Address, now: float, out: list[Action]) -> None:
+    def _take_data(self, data: bytes, source: Address, now: float, out: list[Action]) -> bool:
         _, local, number = DATA_HEADER.unpack_from(data)
-        link = self._links.by_local(local)
+        link = self._links.by_local.get(local)
         if link is None:
             self._answer_unknown(data, local, number, source, now, out)
-            return
-        channel = link.channel
-        before, address, unheard = link.state, channel.address, link.is_unheard
-        if before is State.WELCOMED:
-            self._open(link, data, number, source, now, out)
+            return self._may_be_late(source)
+        before, address, unheard = link.state, link.channel.address, link.is_unheard
+        if before is _WELCOMED:
+            sound = self._open(link, data, number, source, now, out)
         else:
-            link.datagram(data, number, source, now, out)
-        if channel.address != address:
+            sound = link.datagram(data, number, source, now, out)
+        if link.channel.address is not address:
             self._links.move(link, address)
         if unheard and not link.is_unheard:
             self._links.note_heard(link)
         if link.state is not before:
-            self._follow(link, now)
-        elif link.is_at_rest(now):
+            self._follow(link, now, out)
+        elif before is _OPEN and link.channel.is_at_rest(now):
             self._agenda.let_rest(link)
-            return
+            return sound
         self._agenda.touch(link)
+        return sound
 
     def _open(
         self, link: Link, data: bytes, number: int, source: Address, now: float, out: list[Action]
-    ) -> None:
+    ) -> bool:
         """Give a half-open link what may be its first packet."""
         half_open = link.number
         channel = link.channel
@@ -201,12 +217,14 @@ class Endpoint(StateMachine):
         channel.inbox.paused = link.crossed is not None and link.crossed.channel.inbox.paused
         # The link of a call of ours takes nobody's place.
         has_room = link.crossed is not None or self._links.inbound_count < self.max_inbound
-        link.datagram(data, number, source, now, out, has_room=has_room)
+        sound = link.datagram(data, number, source, now, out, has_room=has_room)
         if link.crossed is not None and link.number != half_open:
+            self._note_gone(link.crossed, out)
             self._reception.half_open.discard(half_open)
             self._links.replace(link.crossed, link, half_open)
-            self._agenda.renumber(link)
+            self._agenda.renumber(link, half_open)
         link.crossed = None
+        return sound
 
     def _answer_unknown(
         self, data: bytes, local: int, number: int, source: Address, now: float, out: list[Action]
@@ -230,22 +248,28 @@ class Endpoint(StateMachine):
 
     def _take_packet(
         self, packet: Handshake | Reset, size: int, source: Address, now: float, out: list[Action]
-    ) -> None:
+    ) -> bool:
         wanted = link_id_of(packet)
         by_peer = isinstance(packet, Hello | Reset)
         if isinstance(packet, Hello) and size < MIN_HELLO:
             self.counters.malformed += 1
-            return
+            return False
         links = self._links
-        link = links.by_remote(source, wanted) if by_peer else links.by_local(wanted)
+        link = links.by_remote(source, wanted) if by_peer else links.by_local.get(wanted)
         if link is not None and link.channel.address == source:
             link.packet(packet, now, out)
             self._agenda.touch(link)
-            self._follow(link, now)
+            self._follow(link, now, out)
         elif isinstance(packet, Hello):
             self._meet(packet, source, now, out)
         else:
             self.counters.unknown += 1
+            return self._may_be_late(source)
+        return True
+
+    def _may_be_late(self, _: Address) -> bool:
+        """Tell whether packets for links that are not here can be late ones from there."""
+        return True
 
     def _meet(self, hello: Hello, source: Address, now: float, out: list[Action]) -> None:
         """Answer the first HELLO of a caller."""
@@ -279,71 +303,70 @@ class Endpoint(StateMachine):
         if decision.evict is not None:
             evicted = self._links.by_number[decision.evict]
             evicted.step(Input.EXPIRED, None, now, out)
-            self._follow(evicted, now)
-        link = self._new_link(self._new_id(), hello.role, source)
+            self._follow(evicted, now, out)
+        link = self._maker.make(self._maker.draw_id(self._is_taken), hello.role, source)
         link.answer(hello, now)
-        self._links.add(link)
-        self._agenda.touch(link)
+        self._enter(link)
         self._reception.half_open.add(link.number, source, proved=decision.proved)
         link.packet(hello, now, out)
 
     def _dial(self, dial: Dial, now: float, out: list[Action]) -> None:
-        check_role(dial.role)
+        check_callable(dial.role, self._context.limits)
         if dial.timeout is not None and not dial.timeout > 0:
             raise UsageError(f"the timeout of a call must be above 0, not {dial.timeout}")
         if len(self._links) >= self._context.limits.links:
             raise UsageError(f"there are {self._context.limits.links} links already; end one first")
         hello = make_hello(self._calling_id(dial), dial.role, self._context.limits)
-        if (
-            len(CLEAR.seal(with_cookie(hello, bytes(MAX_COOKIE)).encode()))
-            > self._context.limits.mtu
-        ):
-            raise UsageError(
-                f"a HELLO for role {dial.role!r} does not fit the mtu: shorten the role"
-            )
-        link = self._new_link(hello.link, dial.role, dial.address)
+        link = self._maker.make(hello.link, dial.role, dial.address)
         link.call(hello, dial.ref, dial.timeout, now)
-        self._links.add(link)
-        self._agenda.touch(link)
+        self._enter(link)
         out.append(Dialing(link.number, dial.ref, dial.address))
 
-    def _take_hint(self, hint: Unreachable) -> None:
-        self.counters.unreachable += 1
-        self._links.note_unreachable(hint.address)
+    def _send(self, send: Send, now: float, out: list[Action]) -> None:
+        link = self._links.by_number.get(send.link)
+        if link is not None and link.state is not _WELCOMED:
+            link.send(send, now, out)
+            self._agenda.touched[link.number] = link
+        elif not 0 < send.link <= self._maker.last_number or link is not None:
+            raise UsageError(f"there is no link {send.link}")
+        elif send.ref is not None:
+            self.counters.messages_undelivered += 1
+            out.append(Undelivered(send.link, send.ref, self._tombstones.reason(send.link)))
 
     def _take_command(self, event: Event, now: float, out: list[Action]) -> None:
         number = getattr(event, "link", None)
         if not isinstance(number, int):
             raise UsageError(f"an endpoint does not take {type(event).__name__}")
         link = self._links.by_number.get(number)
-        if link is None or link.state is State.WELCOMED:
-            if not 0 < number <= self._last_number or link is not None:
-                raise UsageError(f"there is no link {number}")
-            if isinstance(event, Send) and event.ref is not None:
-                self.counters.messages_undelivered += 1
-                out.append(Undelivered(number, event.ref, self._tombstones.reason(number)))
+        if link is None and 0 < number <= self._maker.last_number:
             return
+        if link is None or link.state is _WELCOMED:
+            raise UsageError(f"there is no link {number}")
         link.check(event)
         before = link.state
         link.command(event, now, out)
         self._agenda.touch(link)
         if link.state is not before:
-            self._follow(link, now)
+            self._follow(link, now, out)
 
     # Time
 
     def _tick(self, now: float, out: list[Action]) -> None:
-        for link in self._agenda.take_due(now):
+        agenda = self._agenda
+        for link in agenda.take_due(now):
             before = link.state
             link.tick(now, out)
             if link.state is not before:
-                self._follow(link, now)
-            self._agenda.plan(link)
-        self._agenda.tidy()
+                self._follow(link, now, out)
+            agenda.plan(link)
         if self._sweep_at <= now:
-            self._tombstones.expire(now)
-            self._reception.expire(now)
+            self._sweep(now, out)
             self._plan_sweep()
+
+    def _sweep(self, now: float, _: list[Action]) -> None:
+        """Forget what is out of date."""
+        self._tombstones.expire(now)
+        self._reception.expire(now)
 
     def _plan_sweep(self) -> None:
         """See when something remembered about strangers or ended links is to be forgotten."""
@@ -351,32 +374,20 @@ class Endpoint(StateMachine):
 
     # Tables
 
-    def _new_link(self, local: int, role: str, address: Address) -> Link:
-        self._last_number += 1
-        number = self._last_number
-        return Link(number, local, role, address, self._context, self._draws.bytes(16))
+    def _enter(self, link: Link) -> None:
+        self._links.add(link)
+        self._agenda.touch(link)
 
-    def _new_id(self) -> int:
-        while True:
-            local = int.from_bytes(self._draws.bytes(8), "big")
-            taken = self._links.by_local(local) or self._tombstones.find(local)
-            if local and taken is None:
-                return local
+    def _is_taken(self, local: int) -> bool:
+        return local in self._links.by_local or self._tombstones.find(local) is not None
 
     def _calling_id(self, dial: Dial) -> int:
         """Give the id for a call: above that of a caller there whom we have answered already."""
-        half_open = map(self._links.by_number.get, self._reception.half_open.links())
-        is_answer = any(
-            link is not None and link.channel.address == dial.address and link.role == dial.role
-            for link in half_open
-        )
-        while True:
-            local = self._new_id()
-            local = local | _TOP_BIT if is_answer else local & ~_TOP_BIT
-            if local and self._links.by_local(local) is None:
-                return local
+        half_open = self._reception.half_open.links()
+        is_answer = self._links.has_any(half_open, dial.address, dial.role)
+        return self._maker.draw_calling_id(self._is_taken, high=is_answer)
 
-    def _follow(self, link: Link, now: float) -> None:
+    def _follow(self, link: Link, now: float, out: list[Action]) -> None:
         """Bring the tables in line with the state of a link."""
         if link.state is State.WELCOMED:
             return
@@ -384,13 +395,14 @@ class Endpoint(StateMachine):
         known = self._links.by_number.get(link.number) is link
         self._links.follow(link)
         self._agenda.follow(link)
-        if (
-            known
-            and link.state is State.CLOSED
-            and (link.was_announced or link.farewell.last_word is not None)
-        ):
-            self._tombstones.bury(link, now)
-            self._plan_sweep()
+        if link.state is State.CLOSED:
+            if known and (link.was_announced or link.farewell.last_word is not None):
+                self._tombstones.bury(link, now)
+                self._plan_sweep()
+            self._note_gone(link, out)
+
+    def _note_gone(self, link: Link, out: list[Action]) -> None:
+        """Take note that a link is no more; for those who keep tables of their own."""
 
     def _reply(self, data: bytes, destination: Address, out: list[Action]) -> None:
         self.counters.datagrams_out += 1
@@ -398,11 +410,11 @@ class Endpoint(StateMachine):
 
     # Exploration
 
-    def clone(self) -> Endpoint:
+    def clone(self) -> Self:
         """Give an independent twin that will draw the same random values."""
         twin = copy_slots(self)
         twin._context = self._context.clone()
-        twin._draws = self._draws.clone()
+        twin._maker = self._maker.clone(twin._context)
         twin._links = self._links.clone(twin._context)
         twin._agenda = self._agenda.clone(twin._links.by_number)
         twin._reception = self._reception.clone()
@@ -416,6 +428,5 @@ class Endpoint(StateMachine):
             self._agenda.key(),
             self._tombstones.key(now),
             self._reception.key(now),
-            self._draws.key(),
-            self._last_number,
+            self._maker.key(),
         )

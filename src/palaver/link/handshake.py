@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from palaver.machine import UsageError
 from palaver.timing import MIN_MTU, VERSION, Limits
 from palaver.wire.errors import Reason
-from palaver.wire.packets import CLEAR_PROFILE, Hello, Refuse, Welcome, pad
+from palaver.wire.packets import (
+    CLEAR_PROFILE,
+    MAX_COOKIE,
+    Hello,
+    Refuse,
+    Welcome,
+    check_role,
+    pad,
+)
 from palaver.wire.sealing import CLEAR
 
 VERSIONS = (VERSION,)
@@ -16,6 +25,14 @@ def make_hello(link: int, role: str, limits: Limits) -> Hello:
     """Give the HELLO of a caller that will receive under id `link`."""
     hello = Hello(link, VERSIONS, PROFILES, role, limits.mtu, limits.window)
     return pad(hello, MIN_HELLO)
+
+
+def check_callable(role: str, limits: Limits) -> None:
+    """Raise UsageError unless `role` can be called, and its HELLO, with a cookie, fits the mtu."""
+    check_role(role)
+    hello = with_cookie(make_hello(0, role, limits), bytes(MAX_COOKIE))
+    if len(CLEAR.seal(hello.encode())) > limits.mtu:
+        raise UsageError(f"a HELLO for role {role!r} does not fit the mtu: shorten the role")
 
 
 def with_cookie(hello: Hello, cookie: bytes) -> Hello:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from palaver.wire.errors import Reason
 from palaver.wire.frames import Close
 
@@ -15,6 +17,6 @@ class Heard:
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
-        self.delivered: list[Pending] = []
+        self.delivered: Sequence[Pending] = ()
         self.close: Close | None = None
         self.violation: Reason | None = None

@@ -14,13 +14,13 @@ class Inbox:
     __slots__ = (
         "_charged",
         "_early",
-        "_next",
         "_partial",
         "_partial_charge",
         "_partial_size",
         "_starts",
         "_waiting",
         "consumed",
+        "next",
         "paused",
         "wanted",
         "window",
@@ -33,7 +33,8 @@ class Inbox:
         # Credit, in total since the link began, of what was handed over.
         self.consumed = 0
         self.paused = False
-        self._next = 0
+        # Everything before this segment is here.
+        self.next = 0
         # Credit of what is held: early segments, a partial message, messages that wait.
         self._charged = 0
         self._early: dict[int, Segment] = {}
@@ -65,28 +66,35 @@ class Inbox:
 
     def has(self, number: int) -> bool:
         """Tell whether segment `number` has been received before."""
-        return number < self._next or number in self._early
+        return number < self.next or number in self._early
 
     def receive(self, segment: Segment, out: list[bytes]) -> Reason | None:
         """Take a segment that is not here yet; append the messages it completes to `out`, in order.
 
         Gives None, or the rule that the peer broke.
         """
-        number, early = segment.number, self._early
-        charge = len(segment.data) + SEGMENT_CHARGE
+        number, early, data = segment.number, self._early, segment.data
+        charge = len(data) + SEGMENT_CHARGE
         if self._charged + charge > self.window + CREDIT_RESERVE:
             return Reason.CREDIT_EXCEEDED
+        if number == self.next and segment.last and not (self._charged or self.paused):
+            # Nothing is held, and this is a whole message: as it nearly always is.
+            self._starts.append(self.wanted)
+            self.next = self.wanted = number + 1
+            self.consumed += charge
+            out.append(data)
+            return None
         self._charged += charge
-        if number != self._next:
+        if number != self.next:
             early[number] = segment
             return None
         while True:
-            self._next += 1
+            self.next += 1
             if not self._append(segment, out):
                 return Reason.PROTOCOL_ERROR
-            if self._next not in early:
+            if self.next not in early:
                 return None
-            segment = early.pop(self._next)
+            segment = early.pop(self.next)
 
     def _append(self, segment: Segment, out: list[bytes]) -> bool:
         data = segment.data
@@ -104,10 +112,10 @@ class Inbox:
         charge = self._partial_charge
         self._partial_size = self._partial_charge = 0
         if self.paused:
-            self._waiting.append((data, charge, self._next))
+            self._waiting.append((data, charge, self.next))
         else:
             out.append(data)
-            self._hand_over(charge, self._next)
+            self._hand_over(charge, self.next)
         return True
 
     def _hand_over(self, charge: int, wanted: int) -> None:
@@ -144,7 +152,7 @@ class Inbox:
         """Give the state as a comparable value."""
         return (
             self.wanted,
-            self._next,
+            self.next,
             self.paused,
             self._charged,
             tuple(sorted((one.number, one.data, one.last) for one in self._early.values())),

@@ -40,6 +40,10 @@ from .states import CONVERSING, STATE_TIMER, TABLE, Input, State
 
 _FOREVER = float("inf")
 _LAST_NUMBERS = 1 << 16
+# Looking up a member of an Enum takes its time, where it is done for each packet.
+_OPEN, _SEND, _DATA = State.OPEN, Input.SEND, Input.DATA
+# The states in which packets go out.
+_TALKING = CONVERSING | {State.LAST_ACK, State.LINGERING}
 
 
 class Link(StateMachine):
@@ -50,7 +54,6 @@ class Link(StateMachine):
     """
 
     __slots__ = (
-        "_dirty",
         "_numbers_end",
         "callee",
         "caller",
@@ -58,6 +61,7 @@ class Link(StateMachine):
         "context",
         "crossed",
         "farewell",
+        "is_dirty",
         "is_unheard",
         "local",
         "number",
@@ -93,7 +97,8 @@ class Link(StateMachine):
         # For the endpoint: the time of the link's live entry in its heap.
         self.scheduled = _FOREVER
         self.context = context
-        self._dirty = True
+        # Whether a tick is due at once.
+        self.is_dirty = True
         # From here on numbers are running out.
         last = context.limits.last_number
         self._numbers_end = last - min(last // 4, 2 * _LAST_NUMBERS)
@@ -120,8 +125,10 @@ class Link(StateMachine):
     @property
     def deadline(self) -> float | None:
         """When `tick` is next due."""
-        if self._dirty:
+        if self.is_dirty:
             return self._now
+        if self.state is _OPEN:
+            return self.channel.deadline
         due = _FOREVER if self.until is None else self.until
         if self.state is State.CALLING and self.caller is not None:
             due = min(due, self.caller.hello_at, self.channel.outbox.overdue_at)
@@ -134,32 +141,30 @@ class Link(StateMachine):
         """Whether the program has been told that the link is open, and not that it has ended."""
         return self.state in CONVERSING
 
-    def is_at_rest(self, now: float) -> bool:
-        """Tell whether a tick has nothing to do before the deadline."""
-        return self.state is State.OPEN and self.channel.is_at_rest(now)
-
-    def rest(self) -> None:
-        """Go without the tick that would end this batch."""
-        self._dirty = False
-
     # Inputs
 
     def check(self, command: Event) -> None:
-        """Raise UsageError or WouldBlock if `command` can't be carried out; change nothing."""
-        if isinstance(command, Send):
-            if self.state > State.OPEN:
-                return
-            if self.farewell.fin_said:
-                raise UsageError(f"link {self.number} has finished: nothing more can be sent")
-            if not command.message or command.message[0] < FIRST_ROLE_KIND:
-                raise UsageError(f"a message begins with its kind, {FIRST_ROLE_KIND} to 255")
-            self.channel.outbox.check(command.message)
-        elif isinstance(command, Leave | Abort):
+        """Raise UsageError if `command` can't be carried out; change nothing."""
+        if isinstance(command, Leave | Abort):
             check_reason(command.reason, command.text)
 
+    def send(self, send: Send, now: float, out: list[Action]) -> None:
+        """Queue a message, or tell that it is too late. Raises UsageError and WouldBlock."""
+        if self.state <= _OPEN:
+            message = send.message
+            if self.farewell.fin_said:
+                raise UsageError(f"link {self.number} has finished: nothing more can be sent")
+            if not message or message[0] < FIRST_ROLE_KIND:
+                raise UsageError(f"a message begins with its kind, {FIRST_ROLE_KIND} to 255")
+            self.channel.outbox.check(message)
+        self.step(_SEND, send, now, out)
+
     def command(self, command: Event, now: float, out: list[Action]) -> None:
-        """Carry out a command that was checked."""
-        self.step(_COMMANDS[type(command)], command, now, out)
+        """Carry out a command that was checked; a Send, of which `send` sees to that itself."""
+        if isinstance(command, Send):
+            self.send(command, now, out)
+        else:
+            self.step(_COMMANDS[type(command)], command, now, out)
 
     def datagram(
         self,
@@ -170,21 +175,26 @@ class Link(StateMachine):
         out: list[Action],
         *,
         has_room: bool = True,
-    ) -> None:
-        """Take DATA packet `number`. Without room for one more, a half-open link is turned away."""
+    ) -> bool:
+        """Take DATA packet `number`; tell whether it was fresh, whole, and from the right place.
+
+        Without room for one more, a half-open link is turned away.
+        """
         self._now = now
         channel = self.channel
-        if (self.state, Input.DATA) not in TABLE:
+        if (self.state, _DATA) not in TABLE:
             channel.counters.ignored += 1
-            return
-        if source != channel.address and self.state not in CONVERSING:
+            return False
+        if source != channel.address and (self.context.streams or self.state not in CONVERSING):
             channel.counters.foreign += 1
-            return
+            return False
         heard = channel.receive(data, number, source, now)
-        if heard is not None:
-            self.is_unheard = False
-            crowded = self.state is State.WELCOMED and not has_room
-            self.step(Input.CROWDED if crowded else Input.DATA, heard, now, out)
+        if heard is None:
+            return False
+        self.is_unheard = False
+        crowded = not has_room and self.state is State.WELCOMED
+        self.step(Input.CROWDED if crowded else _DATA, heard, now, out)
+        return True
 
     def packet(self, packet: Handshake | Reset, now: float, out: list[Action]) -> None:
         """Take any packet but DATA that is for this link and from its address."""
@@ -204,28 +214,24 @@ class Link(StateMachine):
             what = STATE_TIMER[self.state]
             self.until = None
             self.step(what, Reason.FLUSH_TIMEOUT, now, out)
-        if self.state is State.CALLING:
-            if self.caller is not None and now >= self.caller.hello_at:
-                self.step(Input.HELLO_DUE, None, now, out)
-        elif self.state is not State.WELCOMED and self.state is not State.CLOSED:
-            if self.channel.is_dead(now):
+        state, channel = self.state, self.channel
+        if state in _TALKING:
+            if channel.vigil.due <= now and channel.is_dead(now):
                 self.step(Input.DEAD, Reason.DEAD, now, out)
             else:
-                self._tick_channel(now, out)
-        if self.state is not State.CLOSED and self.channel.outbox.overdue_at <= now:
-            for message in self.channel.outbox.take_overdue(now):
+                channel.tick(now, out)
+                outbox = channel.outbox
+                if outbox.blocked and outbox.take_writable() and self.state is _OPEN:
+                    out.append(Writable(self.number))
+                if channel.number > self._numbers_end or outbox.next_number > self._numbers_end:
+                    self._run_out(now, out)
+        elif state is State.CALLING and self.caller is not None and now >= self.caller.hello_at:
+            self.step(Input.HELLO_DUE, None, now, out)
+        if channel.outbox.overdue_at <= now and self.state is not State.CLOSED:
+            for message in channel.outbox.take_overdue(now):
                 assert message.ref is not None
                 out.append(Overdue(self.number, message.ref))
-        self._dirty = False
-
-    def _tick_channel(self, now: float, out: list[Action]) -> None:
-        channel = self.channel
-        channel.tick(now, out)
-        outbox = channel.outbox
-        if outbox.blocked and outbox.take_writable() and self.state is State.OPEN:
-            out.append(Writable(self.number))
-        if channel.number > self._numbers_end or outbox.next_number > self._numbers_end:
-            self._run_out(now, out)
+        self.is_dirty = False
 
     def _run_out(self, now: float, out: list[Action]) -> None:
         """Close while there are numbers left to close with."""
@@ -251,7 +257,7 @@ class Link(StateMachine):
         if row is None:
             self.channel.counters.ignored += 1
             return
-        self._dirty = True
+        self.is_dirty = True
         action, self.state = row
         _ACTIONS[action](self, subject, now, out)
 
@@ -259,7 +265,7 @@ class Link(StateMachine):
         """Be a machine of its own for ticks and commands; datagrams come through an endpoint."""
         if isinstance(event, Tick):
             self.tick(now, out)
-        elif type(event) in _COMMANDS:
+        elif type(event) is Send or type(event) in _COMMANDS:
             self.check(event)
             self.command(event, now, out)
         else:
@@ -289,7 +295,7 @@ class Link(StateMachine):
             self.number,
             self.local,
             self.ref,
-            self._dirty,
+            self.is_dirty,
             None if self.until is None else self.until - now,
             None if self.caller is None else self.caller.key(now),
             None if self.callee is None else self.callee.key(),
@@ -299,7 +305,6 @@ class Link(StateMachine):
 
 
 _COMMANDS: dict[type[Event], Input] = {
-    Send: Input.SEND,
     Finish: Input.FINISH,
     Leave: Input.LEAVE,
     Abort: Input.ABORT,

@@ -14,36 +14,37 @@ from palaver.wire.sealing import TAG_SIZE
 BUNDLED = 4
 COPIES = 4
 _NEVER = float("inf")
+# What a segment is charged, beyond the length of its frame.
+_CHARGE = SEGMENT_CHARGE - SEGMENT_HEADER_SIZE
 PACKET_OVERHEAD = DATA_HEADER_SIZE + TAG_SIZE
 
 
 class Outgoing:
     """A segment until its message is delivered: its frame, and how many packets carry it."""
 
-    __slots__ = ("acked", "carriers", "charge", "copies", "frame", "number", "reserved")
+    __slots__ = ("carriers", "copies", "frame", "number", "reserved")
 
-    def __init__(self, number: int, frame: bytes, charge: int, *, reserved: bool) -> None:
+    def __init__(self, number: int, frame: bytes, reserved: bool) -> None:  # noqa: FBT001 - one is made for each message
         self.number = number
+        # Empty when the peer has it.
         self.frame = frame
-        self.charge = charge
         self.reserved = reserved
-        # Packets that carry it and are not lost; at 0 it must be sent again.
-        self.carriers = 0
+        # Packets that carry it and are not lost, the first one to come among them; at 0 it must
+        # be sent again.
+        self.carriers = 1
         # How often it was sent along with later ones, as a precaution.
         self.copies = 0
-        self.acked = False
 
 
 class Pending:
     """A message until it is delivered. With `ref` None nobody is told of its fate."""
 
-    __slots__ = ("body", "due", "last", "ref", "reserved", "size")
+    __slots__ = ("body", "due", "last", "ref", "reserved")
 
-    def __init__(self, body: bytes, ref: int | None, due: float, *, reserved: bool) -> None:
+    def __init__(self, body: bytes, ref: int | None, due: float, reserved: bool) -> None:  # noqa: FBT001
         # FIN and BYE may go beyond the credit: the receiver keeps a reserve for them.
         self.reserved = reserved
         self.body = body
-        self.size = len(body)
         self.ref = ref
         self.due = due
         # Its last segment's number, once it was cut into segments.
@@ -55,8 +56,7 @@ class Outbox:
 
     __slots__ = (
         "_delivered",
-        "_next",
-        "_queue",
+        "_largest",
         "_queued_bytes",
         "_queued_messages",
         "_resend",
@@ -66,6 +66,7 @@ class Outbox:
         "credit",
         "granted",
         "limits",
+        "next_number",
         "overdue_at",
         "payload",
         "spent",
@@ -75,14 +76,16 @@ class Outbox:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.payload = 0
+        # The largest message that the credit granted at first can take.
+        self._largest = MAX_MESSAGE
         # All credit is in total since the link began: what the peer granted, and what was spent.
         self.credit = 0
         self.granted = 0
         self.spent = 0
         # Whether WouldBlock was raised, so that Writable is owed.
         self.blocked = False
+        # All messages in order; the last of them, as many as are queued, were not cut yet.
         self.undelivered: deque[Pending] = deque()
-        self._queue: deque[Pending] = deque()
         self._queued_messages = 0
         self._queued_bytes = 0
         # Segments of one message, the first one last.
@@ -91,7 +94,8 @@ class Outbox:
         self._resend: list[int] = []
         # When the oldest message that was not reported yet becomes overdue; infinity for none.
         self.overdue_at = _NEVER
-        self._next = 0
+        self.next_number = 0
+        """The number that the next segment will have."""
         self._delivered = 0
 
     # Getters
@@ -109,7 +113,7 @@ class Outbox:
     @property
     def has_more(self) -> bool:
         """Whether anything waits to be sent, for the first time or again."""
-        return bool(self._unsent or self._queue or self._resend)
+        return bool(self._unsent or self._queued_messages or self._resend)
 
     @property
     def delivered(self) -> int:
@@ -117,21 +121,16 @@ class Outbox:
         return self._delivered
 
     @property
-    def next_number(self) -> int:
-        """The number that the next segment will have."""
-        return self._next
-
-    @property
     def wanted_bound(self) -> int:
         """The most that an ack can truthfully want: one more than the last segment sent."""
-        return self._unsent[-1].number if self._unsent else self._next
+        return self._unsent[-1].number if self._unsent else self.next_number
 
     def check(self, message: bytes) -> None:
         """Raise UsageError or WouldBlock if `message` can't be queued; changes nothing else."""
         size = len(message)
         if not 0 < size <= MAX_MESSAGE:
             raise UsageError(f"a message has 1 to {MAX_MESSAGE} bytes, not {size}")
-        if self.payload and self.cost(size) > self.granted:
+        if size > self._largest:
             raise UsageError(f"the peer's window of {self.granted} can't take {size} bytes")
         if self._queued_messages and (
             self._queued_messages >= self.limits.queue_messages
@@ -140,70 +139,78 @@ class Outbox:
             self.blocked = True
             raise WouldBlock("the send queue of the link is full; wait for Writable")
 
-    def cost(self, size: int) -> int:
-        """Give the credit that a message of `size` bytes costs."""
-        return size + SEGMENT_CHARGE * -(-size // self.payload)
-
     # Mutators
 
     def open(self, mtu: int, credit: int) -> list[Pending]:
         """Learn the peer's limits; give the queued messages that are too large for them."""
         self.payload = mtu - PACKET_OVERHEAD - SEGMENT_HEADER_SIZE
         self.credit = self.granted = credit
+        # A message costs its size and SEGMENT_CHARGE for each of its segments.
+        full, rest = divmod(credit, self.payload + SEGMENT_CHARGE)
+        self._largest = full * self.payload + max(0, rest - SEGMENT_CHARGE)
         return self._refuse_too_large()
 
     def take_over(self, other: Outbox) -> list[Pending]:
         """Take the queue of an outbox that was never opened; give what is too large."""
         for message in other.undelivered:
             self._put(message)
+        self.overdue_at = min(self.overdue_at, other.overdue_at)
         self.blocked = other.blocked
         return self._refuse_too_large()
 
     def _refuse_too_large(self) -> list[Pending]:
-        refused = [one for one in self._queue if self.cost(one.size) > self.granted]
+        refused = [one for one in self.undelivered if len(one.body) > self._largest]
         for message in refused:
-            self._queue.remove(message)
             self.undelivered.remove(message)
             self._queued_messages -= 1
-            self._queued_bytes -= message.size
+            self._queued_bytes -= len(message.body)
         self._plan_overdue()
         return refused
 
     def put(self, body: bytes, ref: int | None, due: float) -> None:
         """Queue a message that was checked; it becomes overdue at `due`."""
-        self._put(Pending(body, ref, due if ref is not None else _NEVER, reserved=False))
+        if ref is None:
+            due = _NEVER
+        elif due < self.overdue_at:
+            self.overdue_at = due
+        self._put(Pending(body, ref, due, reserved=False))
 
     def put_reserved(self, body: bytes) -> None:
         """Queue a FIN or a BYE."""
         self._put(Pending(body, None, _NEVER, reserved=True))
 
     def _put(self, message: Pending) -> None:
-        self._queue.append(message)
         self.undelivered.append(message)
         self._queued_messages += 1
-        self._queued_bytes += message.size
-        self.overdue_at = min(self.overdue_at, message.due)
+        self._queued_bytes += len(message.body)
 
-    def fill(self, parts: list[bytes], room: int) -> list[Outgoing]:
+    def fill(self, parts: list[bytes], room: int, *, copies: bool = False) -> list[Outgoing]:
         """Append frames of up to `room` bytes to `parts`; give their segments.
 
-        Lost segments come first, then new ones as far as credit goes.
+        Lost segments come first, then new ones as far as credit goes, then, with `copies`, those
+        before them that did not arrive yet.
         """
         taken: list[Outgoing] = []
         if self._resend:
             room = self._fill_again(parts, room, taken)
-        while self._unsent or self._cut():
-            segment = self._unsent[-1]
-            frame = segment.frame
-            room -= len(frame)
-            if room < 0 or (self.spent + segment.charge > self.credit and not segment.reserved):
+        unsent, size = self._unsent, 0
+        while unsent or self._queued_messages:
+            if not unsent:
+                self._cut()
+            segment = unsent[-1]
+            size = len(segment.frame)
+            spent = self.spent + size + _CHARGE
+            if size > room or (spent > self.credit and not segment.reserved):
                 break
-            self._unsent.pop()
-            self.spent += segment.charge
+            unsent.pop()
+            room -= size
+            self.spent = spent
             self._sent[segment.number] = segment
-            segment.carriers = 1
-            parts.append(frame)
+            parts.append(segment.frame)
             taken.append(segment)
+        # Those before are about as large, most often.
+        if copies and taken and room > size // 2:
+            taken += self.bundle(parts, room, taken[0].number)
         return taken
 
     def fill_oldest(self, parts: list[bytes], room: int, skip: int) -> list[Outgoing]:
@@ -211,7 +218,7 @@ class Outbox:
 
         Where there are no more than `skip`, it starts again at the oldest.
         """
-        waiting = [segment for segment in self._sent.values() if not segment.acked]
+        waiting = [segment for segment in self._sent.values() if segment.frame]
         taken: list[Outgoing] = []
         for segment in waiting[skip:] or waiting:
             room -= len(segment.frame)
@@ -230,7 +237,7 @@ class Outbox:
         taken: list[Outgoing] = []
         for number in range(before - 1, max(before - 1 - BUNDLED, self._delivered - 1), -1):
             segment = self._sent.get(number)
-            if segment is None or segment.acked or segment.copies >= COPIES:
+            if segment is None or not segment.frame or segment.copies >= COPIES:
                 continue
             room -= len(segment.frame)
             if room < 0:
@@ -244,7 +251,6 @@ class Outbox:
     def acknowledged(self, segments: list[Outgoing]) -> None:
         """Take note of segments of a packet that arrived: the peer keeps them from now on."""
         for segment in segments:
-            segment.acked = True
             segment.frame = b""
 
     def lost(self, segments: list[Outgoing]) -> int:
@@ -252,18 +258,19 @@ class Outbox:
         again = 0
         for segment in segments:
             segment.carriers -= 1
-            if not segment.carriers and not segment.acked:
+            if not segment.carriers and segment.frame:
                 heappush(self._resend, segment.number)
                 again += 1
         return again
 
     def deliver(self, wanted: int) -> list[Pending]:
         """Take note that all before segment `wanted` was handed over; give the messages."""
-        sent = self._sent
+        take = self._sent.pop
         for number in range(self._delivered, wanted):
-            segment = sent.pop(number)
-            segment.acked = True
+            take(number).frame = b""
         self._delivered = wanted
+        while self._resend and self._resend[0] < wanted:
+            heappop(self._resend)
         delivered = []
         undelivered = self.undelivered
         while undelivered and 0 <= undelivered[0].last < wanted:
@@ -307,35 +314,28 @@ class Outbox:
         self.blocked = False
         return True
 
-    def _cut(self) -> bool:
-        """Cut the next queued message into segments; False if there is none."""
-        if not self._queue:
-            return False
-        message = self._queue.popleft()
+    def _cut(self) -> None:
+        """Cut the next queued message into segments."""
+        message = self.undelivered[-self._queued_messages]
+        body, payload, number = message.body, self.payload, self.next_number
         self._queued_messages -= 1
-        self._queued_bytes -= message.size
-        body, payload, number = message.body, self.payload, self._next
+        self._queued_bytes -= len(body)
         message.body = b""
-        reserved = message.reserved
-        segments = []
-        for start in range(0, len(body), payload):
-            piece = body[start : start + payload]
-            last = start + payload >= len(body)
-            header = SEGMENT_HEADER.pack(SEGMENT if last else FRAGMENT, 4 + len(piece), number)
-            charge = len(piece) + SEGMENT_CHARGE
-            segments.append(Outgoing(number, header + piece, charge, reserved=reserved))
-            number += 1
-        segments.reverse()
-        self._unsent = segments
-        self._next = number
-        message.last = number - 1
-        return True
+        kind, end = SEGMENT, len(body)
+        last = number + (end - 1) // payload
+        for piece in range(last, number - 1, -1):
+            start = (piece - number) * payload
+            header = SEGMENT_HEADER.pack(kind, 4 + end - start, piece)
+            self._unsent.append(Outgoing(piece, header + body[start:end], message.reserved))
+            kind, end = FRAGMENT, start
+        self.next_number = last + 1
+        message.last = last
 
     def _fill_again(self, parts: list[bytes], room: int, taken: list[Outgoing]) -> int:
         resend = self._resend
         while resend:
             segment = self._sent.get(resend[0])
-            if segment is not None and not segment.acked and not segment.carriers:
+            if segment is not None and segment.frame and not segment.carriers:
                 if len(segment.frame) > room:
                     return -1
                 room -= len(segment.frame)
@@ -354,9 +354,7 @@ class Outbox:
     def clone(self) -> Outbox:
         """Give an independent twin."""
         twin = copy_slots(self)
-        twins = {id(one): copy_slots(one) for one in self.undelivered}
-        twin.undelivered = deque(twins.values())
-        twin._queue = deque(twins[id(one)] for one in self._queue)
+        twin.undelivered = deque(map(copy_slots, self.undelivered))
         twin._unsent = [copy_slots(one) for one in self._unsent]
         twin._sent = {number: copy_slots(one) for number, one in self._sent.items()}
         twin._resend = self._resend.copy()
@@ -365,17 +363,18 @@ class Outbox:
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""
         return (
-            self._next,
+            self.next_number,
             self._delivered,
             self.payload,
             self.credit - self.spent,
             self.granted,
             self.blocked,
             tuple((one.body, one.ref, one.last, one.due - now) for one in self.undelivered),
-            len(self._queue),
+            self._queued_messages,
             tuple(one.number for one in self._unsent),
             tuple(
-                (number, one.carriers, one.copies, one.acked) for number, one in self._sent.items()
+                (number, one.carriers, one.copies, not one.frame)
+                for number, one in self._sent.items()
             ),
             tuple(sorted(self._resend)),
         )

@@ -99,18 +99,15 @@ class Candidate:
 class PathWatch:
     """Sees whether the peer moves, and proves to the peer that we have."""
 
-    __slots__ = ("_asked", "_candidate", "_secret")
+    __slots__ = ("_asked", "_candidate", "_secret", "is_idle")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._candidate: Candidate | None = None
         # Challenges of the peer's, to be answered: token, and where it came from.
         self._asked: tuple[tuple[bytes, Address], ...] = ()
-
-    @property
-    def is_idle(self) -> bool:
+        self.is_idle = True
         """Whether there is nothing to watch and nothing to answer."""
-        return self._candidate is None and not self._asked
 
     @property
     def due(self) -> float:
@@ -125,6 +122,7 @@ class PathWatch:
             self._candidate = None
         elif self._candidate is None or self._candidate.address != source:
             self._candidate = Candidate(source, self._secret, now)
+        self._note_idle()
         self.credit(source, size)
 
     def credit(self, source: Address, size: int) -> None:
@@ -135,10 +133,12 @@ class PathWatch:
     def ask(self, token: bytes, source: Address) -> None:
         """Take note of a challenge of the peer's."""
         self._asked = (*self._asked, (token, source))[-ANSWERS:]
+        self.is_idle = False
 
     def forget(self) -> None:
         """Ask nobody any more: the link stays where it is."""
         self._candidate = None
+        self._note_idle()
 
     def settle(self, token: bytes, source: Address) -> Candidate | None:
         """Give the candidate that a response proves, if it does."""
@@ -146,7 +146,11 @@ class PathWatch:
         if candidate is None or not candidate.is_proved_by(token, source):
             return None
         self._candidate = None
+        self._note_idle()
         return candidate
+
+    def _note_idle(self) -> None:
+        self.is_idle = self._candidate is None and not self._asked
 
     def packets(self, wait: float, now: float) -> list[tuple[bytes, Address]]:
         """Give the frames to send now, each in a packet of its own, and where to.
@@ -162,10 +166,11 @@ class PathWatch:
         if candidate is not None and now >= candidate.due:
             if candidate.has_failed:
                 self._candidate = None
-                return packets
-            frame = candidate.challenge(wait, now)
-            if frame is not None:
-                packets.append((frame, candidate.address))
+            else:
+                frame = candidate.challenge(wait, now)
+                if frame is not None:
+                    packets.append((frame, candidate.address))
+        self._note_idle()
         return packets
 
     def clone(self) -> PathWatch:

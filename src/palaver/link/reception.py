@@ -39,15 +39,32 @@ COOKIE_COST = 0.02
 class Reception:
     """Decides, within its bounds, who gets in."""
 
-    __slots__ = ("_always", "_cookies", "_limits", "_roles", "budget", "half_open", "waiting")
+    __slots__ = (
+        "_always",
+        "_cookies",
+        "_limits",
+        "_proved",
+        "_roles",
+        "budget",
+        "half_open",
+        "waiting",
+    )
 
     def __init__(
-        self, roles: frozenset[str], limits: Limits, secret: bytes, *, always_cookie: bool
+        self,
+        roles: frozenset[str],
+        limits: Limits,
+        secret: bytes,
+        *,
+        always_cookie: bool,
+        proved: bool = False,
     ) -> None:
+        """Answer calls for `roles`; with `proved`, nobody can call from a forged address."""
         self._roles = roles
         self._limits = limits
         self._cookies = CookieJar(secret)
-        self._always = always_cookie
+        self._always = always_cookie and not proved
+        self._proved = proved
         self.half_open = HalfOpen(limits)
         self.budget = ReplyBudget(limits.replies_per_second)
         self.waiting = WaitingRoom()
@@ -64,7 +81,7 @@ class Reception:
             return self._refuse(hello, source, now, fault)
         taken = list(inbound)
         is_full = len(taken) >= places
-        proved = self._cookies.is_good(source, hello, now)
+        proved = self._proved or self._cookies.is_good(source, hello, now)
         if not proved and (self._always or is_full or not self.half_open.has_room(source)):
             cookie = self._cookies.bake(source, hello, now)
             return self._reply(Cookie(hello.link, cookie).encode(), source, now, COOKIE_COST)

@@ -13,6 +13,7 @@ from .rtt import RttEstimator
 PACKET_THRESHOLD = 3
 PROBES = 2
 _NEVER = float("inf")
+_UNLIMITED = 1 << 62
 
 
 class SentPacket:
@@ -33,7 +34,7 @@ class SentPacket:
 class Recovery:
     """The packets in flight: acks, losses, round-trip samples and the probe timer.
 
-    Getters: `deadline`, `in_flight`. What happened is told by `sent`, `acknowledge`, `expire`.
+    What happened is told by `sent`, `acknowledge`, `expire`.
     """
 
     __slots__ = (
@@ -44,17 +45,23 @@ class Recovery:
         "_timing",
         "backoff",
         "congestion",
+        "deadline",
         "limited",
         "packets",
         "probed",
         "probes",
+        "reliable",
         "rtt",
     )
 
-    def __init__(self, timing: Timing, mtu: int) -> None:
+    def __init__(self, timing: Timing, mtu: int, *, reliable: bool = False) -> None:
+        """Watch a path that takes packets of `mtu` bytes; on a `reliable` one none gets lost."""
         self._timing = timing
+        self.reliable = reliable
         self.rtt = RttEstimator(timing)
         self.congestion = Congestion(mtu)
+        if reliable:
+            self.congestion.window = _UNLIMITED
         self.packets: dict[int, SentPacket] = {}
         # Probe packets that are due: they go out whatever the congestion window says.
         self.probes = 0
@@ -68,15 +75,8 @@ class Recovery:
         self._largest_acked: tuple[int, int, float] | None = None  # number, index, sent_at
         self._last_sent_at = 0.0
         self._loss_at: float | None = None
-
-    @property
-    def deadline(self) -> float:
+        self.deadline = _NEVER
         """When `expire` is next due; infinity for never."""
-        if not self.packets:
-            return _NEVER
-        if self._loss_at is not None:
-            return self._loss_at
-        return self._last_sent_at + self.rtt.probe_timeout(self.backoff)
 
     def is_awaited(self, number: int) -> bool:
         """Tell whether packet `number` is in flight."""
@@ -84,12 +84,17 @@ class Recovery:
 
     def sent(self, number: int, size: int, segments: list[Outgoing], now: float) -> None:
         """Take note of a packet that is to be acknowledged."""
+        if not self.packets and now - self._last_sent_at > self.rtt.timeout and not self.reliable:
+            self.congestion.restart()
         self.packets[number] = SentPacket(number, self._index, now, size, segments)
         self._index += 1
         self._last_sent_at = now
-        self.congestion.sent(size)
+        self.congestion.in_flight += size
         if self.probes:
             self.probes -= 1
+        if self._loss_at is None and not self.reliable:
+            rtt, backoff = self.rtt, self.backoff
+            self.deadline = now + (rtt.probe_timeout(backoff) if backoff else rtt.timeout)
 
     def acknowledge(self, ack: Ack, now: float) -> tuple[list[SentPacket], list[SentPacket]]:
         """Give the packets that `ack` shows to have arrived, and those it shows to be lost."""
@@ -107,18 +112,22 @@ class Recovery:
         congestion, limited = self.congestion, self.limited
         for packet in acked:
             congestion.acked(packet.size, packet.sent_at, was_limited=limited)
-        return acked, self._take_lost(now)
+        lost = self._take_lost(now) if self.packets and not self.reliable else []
+        self._plan()
+        return acked, lost
 
     def expire(self, now: float) -> list[SentPacket]:
         """Act on deadlines that have passed: give the packets that are lost; set up probes."""
         lost = []
         if self._loss_at is not None and now >= self._loss_at:
             lost = self._take_lost(now)
+            self._plan()
         if now >= self.deadline:
             self.backoff += 1
             self.probes = PROBES
             self.probed = 0
             self._last_sent_at = now
+            self._plan()
         return lost
 
     def start_afresh(self, mtu: int) -> list[SentPacket]:
@@ -129,7 +138,17 @@ class Recovery:
         self.congestion = Congestion(mtu)
         self.backoff = self.probes = 0
         self._loss_at = None
+        self.deadline = _NEVER
         return lost
+
+    def _plan(self) -> None:
+        if not self.packets or self.reliable:
+            self._loss_at = None
+            self.deadline = _NEVER
+        elif self._loss_at is not None:
+            self.deadline = self._loss_at
+        else:
+            self.deadline = self._last_sent_at + self.rtt.probe_timeout(self.backoff)
 
     def _take_acked(self, ack: Ack) -> list[SentPacket]:
         packets, newest, earlier = self.packets, ack.newest, ack.earlier

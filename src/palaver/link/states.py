@@ -16,6 +16,8 @@ from enum import IntEnum
 class State(IntEnum):
     """Where a link is in its life."""
 
+    __hash__ = int.__hash__  # the one of Enum is slow, and the table is asked for each packet
+
     CALLING = 0
     """The caller sends HELLO until it is answered."""
     WELCOMED = 1
@@ -36,6 +38,8 @@ class State(IntEnum):
 
 class Input(IntEnum):
     """What can happen to a link."""
+
+    __hash__ = int.__hash__
 
     # Commands of the program.
     SEND = 0
@@ -67,6 +71,7 @@ class Input(IntEnum):
     FLUSHED = 22
     EXHAUSTED = 23
     CROWDED = 24
+    CUT = 25
 
 
 S, On = State, Input
@@ -87,6 +92,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.WELCOMED, On.DATA): ("accept", S.OPEN),
     (S.WELCOMED, On.CROWDED): ("turn_away", S.CLOSED),
     (S.WELCOMED, On.EXPIRED): ("vanish", S.CLOSED),
+    (S.WELCOMED, On.CUT): ("vanish", S.CLOSED),
     (S.OPEN, On.SEND): ("queue", S.OPEN),
     (S.OPEN, On.FINISH): ("say_fin", S.OPEN),
     (S.OPEN, On.LEAVE): ("say_bye", S.CLOSING),
@@ -102,6 +108,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.OPEN, On.VIOLATION): ("fail", S.CLOSED),
     (S.OPEN, On.DEAD): ("fail", S.CLOSED),
     (S.OPEN, On.EXHAUSTED): ("say_bye", S.CLOSING),
+    (S.OPEN, On.CUT): ("be_cut_off", S.CLOSED),
     (S.CLOSING, On.SEND): ("refuse_to_queue", S.CLOSING),
     (S.CLOSING, On.ABORT): ("abort", S.CLOSED),
     (S.CLOSING, On.HELLO): ("repeat_welcome", S.CLOSING),
@@ -114,6 +121,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.CLOSING, On.DEAD): ("fail", S.CLOSED),
     (S.CLOSING, On.FLUSH_TIMEOUT): ("fail", S.CLOSED),
     (S.CLOSING, On.FLUSHED): ("linger", S.LINGERING),
+    (S.CLOSING, On.CUT): ("be_cut_off", S.CLOSED),
     (S.ANSWERING, On.SEND): ("refuse_to_queue", S.ANSWERING),
     (S.ANSWERING, On.ABORT): ("abort", S.CLOSED),
     (S.ANSWERING, On.HELLO): ("repeat_welcome", S.ANSWERING),
@@ -124,6 +132,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.ANSWERING, On.DEAD): ("fail", S.CLOSED),
     (S.ANSWERING, On.FLUSH_TIMEOUT): ("fail", S.CLOSED),
     (S.ANSWERING, On.FLUSHED): ("tell_closed", S.LAST_ACK),
+    (S.ANSWERING, On.CUT): ("be_cut_off", S.CLOSED),
     (S.LAST_ACK, On.SEND): ("refuse_to_queue", S.LAST_ACK),
     (S.LAST_ACK, On.HELLO): ("repeat_welcome", S.LAST_ACK),
     (S.LAST_ACK, On.DATA): ("receive", S.LAST_ACK),
@@ -133,6 +142,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.LAST_ACK, On.DEAD): ("vanish", S.CLOSED),
     (S.LAST_ACK, On.LINGERED): ("rest", S.CLOSED),
     (S.LAST_ACK, On.FLUSHED): ("rest", S.CLOSED),
+    (S.LAST_ACK, On.CUT): ("vanish", S.CLOSED),
     (S.LINGERING, On.SEND): ("refuse_to_queue", S.LINGERING),
     (S.LINGERING, On.HELLO): ("repeat_welcome", S.LINGERING),
     (S.LINGERING, On.DATA): ("receive", S.LINGERING),
@@ -141,6 +151,7 @@ TABLE: dict[tuple[State, Input], tuple[str, State]] = {
     (S.LINGERING, On.VIOLATION): ("vanish", S.CLOSED),
     (S.LINGERING, On.DEAD): ("vanish", S.CLOSED),
     (S.LINGERING, On.LINGERED): ("rest", S.CLOSED),
+    (S.LINGERING, On.CUT): ("vanish", S.CLOSED),
     (S.CLOSED, On.SEND): ("refuse_to_queue", S.CLOSED),
 }
 """(state, input): (what is done, the state that follows)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from palaver.machine import Address
 
@@ -14,11 +14,12 @@ from .states import State
 class LinkTable:
     """Links by number, by local id, by the peer's address and id; and calls by address."""
 
-    __slots__ = ("_by_local", "_by_remote", "_calls", "_inbound", "by_number")
+    __slots__ = ("_by_remote", "_calls", "_inbound", "by_local", "by_number")
 
     def __init__(self) -> None:
         self.by_number: dict[int, Link] = {}
-        self._by_local: dict[int, Link] = {}
+        # By the id that the link receives under.
+        self.by_local: dict[int, Link] = {}
         self._by_remote: dict[tuple[Address, int], Link] = {}
         # Links that call and have not heard DATA yet, by the address that they call.
         self._calls: dict[Address, dict[int, Link]] = {}
@@ -38,10 +39,6 @@ class LinkTable:
         """Give the links to callers that are being talked to."""
         return iter(self._inbound.values())
 
-    def by_local(self, local: int) -> Link | None:
-        """Give the link that receives under id `local`."""
-        return self._by_local.get(local)
-
     def by_remote(self, address: Address, remote: int) -> Link | None:
         """Give the link whose peer is at `address` and receives under id `remote`."""
         return self._by_remote.get((address, remote))
@@ -49,6 +46,14 @@ class LinkTable:
     def calls_to(self, address: Address, role: str) -> list[Link]:
         """Give the links that call `address` for a role and have not heard DATA from there yet."""
         return [link for link in self._calls.get(address, {}).values() if link.role == role]
+
+    def has_any(self, numbers: Iterable[int], address: Address, role: str) -> bool:
+        """Tell whether any of these links is one to `address` for a role."""
+        links = map(self.by_number.get, numbers)
+        return any(
+            link is not None and link.channel.address == address and link.role == role
+            for link in links
+        )
 
     def note_unreachable(self, address: Address) -> None:
         """Tell the calls to an address that the network says nobody is there."""
@@ -58,7 +63,7 @@ class LinkTable:
     def add(self, link: Link) -> None:
         """Enter a link that calls or has answered."""
         self.by_number[link.number] = link
-        self._by_local[link.local] = link
+        self.by_local[link.local] = link
         address = link.channel.address
         if link.state is State.CALLING:
             self._calls.setdefault(address, {})[link.number] = link
@@ -79,7 +84,7 @@ class LinkTable:
         self._forget_call(link)
         if link.state is State.CLOSED:
             self.by_number.pop(number, None)
-            self._by_local.pop(link.local, None)
+            self.by_local.pop(link.local, None)
             # Only a peer that uses an id twice can have put another link there.
             if self._by_remote.get((address, remote)) is link:
                 del self._by_remote[address, remote]
@@ -96,7 +101,7 @@ class LinkTable:
     def replace(self, call: Link, link: Link, number: int) -> None:
         """Let `link`, so far entered as `number`, take the place of `call`."""
         self._forget_call(call)
-        self._by_local.pop(call.local, None)
+        self.by_local.pop(call.local, None)
         del self.by_number[number]
         self.by_number[link.number] = link
 
@@ -110,7 +115,7 @@ class LinkTable:
         twin = LinkTable()
         links = {number: link.clone(context) for number, link in self.by_number.items()}
         twin.by_number = links
-        twin._by_local = {key: links[one.number] for key, one in self._by_local.items()}
+        twin.by_local = {key: links[one.number] for key, one in self.by_local.items()}
         twin._by_remote = {key: links[one.number] for key, one in self._by_remote.items()}
         twin._calls = {
             address: {number: links[number] for number in calls}

@@ -16,6 +16,8 @@ from .states import Input, State
 if TYPE_CHECKING:
     from .link import Link
 
+_OPEN = State.OPEN
+
 
 def queue(link: Link, send: Send, now: float, _: list[Action]) -> None:
     """Queue a message."""
@@ -52,27 +54,29 @@ def resume(link: Link, _: object, now: float, out: list[Action]) -> None:
 
 def receive(link: Link, heard: Heard, now: float, out: list[Action]) -> None:
     """Act on what a packet brought."""
-    for message in heard.delivered:
-        if message.ref is not None:
-            link.channel.counters.messages_delivered += 1
-            out.append(Delivered(link.number, message.ref))
+    if heard.delivered:
+        counters, number = link.channel.counters, link.number
+        for message in heard.delivered:
+            if message.ref is not None:
+                counters.messages_delivered += 1
+                out.append(Delivered(number, message.ref))
     if heard.messages:
         hand_over(link, heard.messages, now, out)
     if heard.close is not None:
         link.step(Input.CLOSE, heard.close, now, out)
     elif heard.violation is not None:
         link.step(Input.VIOLATION, heard.violation, now, out)
-    if link.state is not State.OPEN:
+    if link.state is not _OPEN:
         check_flushed(link, now, out)
 
 
 def hand_over(link: Link, messages: list[bytes], now: float, out: list[Action]) -> None:
     """Give messages to the program, or to the link if they are its own."""
-    farewell = link.farewell
+    farewell, counters, number = link.farewell, link.channel.counters, link.number
     for index, message in enumerate(messages):
         if message[0] >= FIRST_ROLE_KIND and not farewell.fin_heard:
-            link.channel.counters.messages_in += 1
-            out.append(Received(link.number, message))
+            counters.messages_in += 1
+            out.append(Received(number, message))
             continue
         hear_link_message(link, message, index, now, out)
         if link.state is State.CLOSED:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from palaver.machine import copy_slots
 from palaver.timing import Timing
 
+_NEVER = float("inf")
+
 
 class Vigil:
     """When a sign of life is to be given or asked for, and when its lack means death.
@@ -18,6 +20,7 @@ class Vigil:
         "_suspect_since",
         "_timing",
         "_waiting_since",
+        "due",
         "last_heard",
         "last_sent",
     )
@@ -34,23 +37,29 @@ class Vigil:
         self._suspect_since: float | None = None
         # When to ask for credit.
         self._credit_probe_at: float | None = None
+        self.due = _NEVER
+        """Before this `is_dead` and `wants_ping` are false; `plan` brings it up to date."""
 
     def start(self, now: float) -> None:
         """Begin now."""
         self.last_heard = self.last_sent = now
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether something awaits an acknowledgement, or credit."""
-        return self._waiting_since is not None
+        self.due = now + self._keepalive
 
     @property
     def is_suspicious(self) -> bool:
         """Whether the peer has been asked for a sign of life and has given none yet."""
         return self._suspect_since is not None
 
-    def deadline(self, suspicion: float) -> float:
-        """Give when `wants_ping` or `is_dead` may next be true."""
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether it is known that something awaits an acknowledgement."""
+        return self._waiting_since is not None and self._credit_probe_at is None
+
+    def plan(self, suspicion: float) -> None:
+        """Reckon anew when `wants_ping` or `is_dead` may next be true.
+
+        What was heard and sent meanwhile has only put it off.
+        """
         due = self.last_sent + self._keepalive
         since = self._waiting_since
         if since is not None:
@@ -59,7 +68,7 @@ class Vigil:
                 due = min(due, self._credit_probe_at)
         if self._suspect_since is not None:
             due = min(due, self._suspect_since + suspicion)
-        return due
+        self.due = due
 
     def is_dead(self, suspicion: float, now: float) -> bool:
         """Tell whether the peer has been silent for too long while something was awaited."""
@@ -76,7 +85,7 @@ class Vigil:
     def suspect(self, now: float) -> None:
         """Give the peer a limited time for a sign of life."""
         if self._suspect_since is None:
-            self._suspect_since = now
+            self._suspect_since = self.due = now
 
     def wants_ping(self, now: float) -> bool:
         """Tell whether a PING is due; that for credit is told of once."""
@@ -92,10 +101,12 @@ class Vigil:
             return
         if self._waiting_since is None:
             self._waiting_since = now
+            self.due = min(self.due, now + self._timing.dead_peer)
         if in_flight:
             self._credit_probe_at = None
         elif self._credit_probe_at is None:
             self._credit_probe_at = now + self._timing.probe_cap
+            self.due = min(self.due, self._credit_probe_at)
 
     def clone(self) -> Vigil:
         """Give an independent twin."""

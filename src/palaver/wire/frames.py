@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from palaver.values import value
 
-from .errors import DecodeError
+from .errors import DecodeError, decode_reason, decode_reason_text
 
 SEGMENT = 0x01
 FRAGMENT = 0x02
@@ -141,37 +141,29 @@ def decode_frames(packet: bytes, start: int) -> list[Frame]:
     """
     frames: list[Frame] = []
     position, end = start, len(packet)
-    while position < end:
-        kind = packet[position]
-        if kind <= FRAGMENT:
-            position = _decode_segment(packet, position, kind, frames)
-            continue
-        body = position + FRAME_HEADER_SIZE
-        if body > end:
-            raise DecodeError("a frame is cut off in its header")
-        position = body + (packet[body - 2] << 8 | packet[body - 1])
-        if position > end:
-            raise DecodeError("a frame is longer than what is left of the packet")
-        if kind == ACK:
-            frames.append(_decode_ack(packet, body, position))
-        else:
-            frames.append(_decode_other(kind, packet[body:position]))
+    try:
+        while position < end:
+            kind = packet[position]
+            if kind <= FRAGMENT:
+                # Inline, because most of what comes is segments.
+                _, length, number = SEGMENT_HEADER.unpack_from(packet, position)
+                data = position + SEGMENT_HEADER_SIZE
+                position = data + length - 4
+                if kind == 0 or length <= 4 or position > end:
+                    raise DecodeError("a segment is empty, cut off, or of type 0")
+                frames.append(Segment(number, packet[data:position], kind == SEGMENT))
+            else:
+                body = position + FRAME_HEADER_SIZE
+                _, length = FRAME_HEADER.unpack_from(packet, position)
+                position = body + length
+                if position > end:
+                    raise DecodeError("a frame is longer than what is left of the packet")
+                frames.append(_decode_other(kind, packet, body, position))
+    except error:
+        raise DecodeError("a frame is cut off in its header") from None
     if not frames:
         raise DecodeError("the packet has no frames")
     return frames
-
-
-def _decode_segment(packet: bytes, position: int, kind: int, frames: list[Frame]) -> int:
-    try:
-        _, length, number = SEGMENT_HEADER.unpack_from(packet, position)
-    except error:
-        raise DecodeError("a segment is cut off in its header") from None
-    data = position + SEGMENT_HEADER_SIZE
-    position = data + length - 4
-    if kind == 0 or length <= 4 or position > len(packet):
-        raise DecodeError("a segment is empty, cut off, or of type 0")
-    frames.append(Segment(number, packet[data:position], kind == SEGMENT))
-    return position
 
 
 def _decode_ack(packet: bytes, body: int, end: int) -> Ack:
@@ -185,7 +177,10 @@ def _decode_ack(packet: bytes, body: int, end: int) -> Ack:
     return ack
 
 
-def _decode_other(kind: int, body: bytes) -> Frame:
+def _decode_other(kind: int, packet: bytes, start: int, end: int) -> Frame:
+    if kind == ACK:
+        return _decode_ack(packet, start, end)
+    body = packet[start:end]
     if kind == PING:
         if body:
             raise DecodeError("a PING has no body")
@@ -204,11 +199,8 @@ def _decode_other(kind: int, body: bytes) -> Frame:
 def _decode_close(body: bytes) -> Close:
     if len(body) < _CLOSE_BODY:
         raise DecodeError("a CLOSE is cut off")
-    try:
-        text = body[_CLOSE_BODY:].decode()
-    except UnicodeDecodeError:
-        raise DecodeError("the text of a CLOSE is not UTF-8") from None
-    return Close(body[0], int.from_bytes(body[1:_CLOSE_BODY], "big"), text)
+    text = decode_reason_text(body[_CLOSE_BODY:])
+    return Close(decode_reason(body[0]), int.from_bytes(body[1:_CLOSE_BODY], "big"), text)
 
 
 def is_eliciting(frame: Frame) -> bool:

@@ -56,7 +56,7 @@ def make_rtt() -> RttEstimator:
 
 def make_congestion() -> Congestion:
     congestion = Congestion(1000)
-    congestion.sent(5000)
+    congestion.in_flight += 5000
     congestion.lost(1000, NOW - 2, NOW - 1, 1.0)
     return congestion
 
@@ -224,7 +224,6 @@ SPECIMENS: list[Specimen[Any]] = [
         Congestion.clone,
         lambda congestion: congestion.key(NOW),
         [
-            lambda congestion: congestion.sent(100),
             lambda congestion: congestion.acked(100, NOW, was_limited=True),
             lambda congestion: congestion.lost(100, NOW, NOW, 0.0),
         ],

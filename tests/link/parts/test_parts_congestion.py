@@ -14,7 +14,7 @@ QUEUE = 1.0
 
 def fly(congestion: Congestion, packets: int, size: int = MTU) -> None:
     for _ in range(packets):
-        congestion.sent(size)
+        congestion.in_flight += size
 
 
 def land(congestion: Congestion, packets: int, sent_at: float, *, limited: bool = True) -> None:
@@ -45,9 +45,9 @@ def test_the_first_window_is_ten_packets_within_what_the_internet_bears(
 def test_room_is_room_even_for_part_of_a_packet() -> None:
     congestion = Congestion(MTU)
     fly(congestion, 9)
-    congestion.sent(MTU - 1)
+    congestion.in_flight += MTU - 1
     assert not congestion.is_full
-    congestion.sent(1)
+    congestion.in_flight += 1
     assert congestion.is_full
 
 
@@ -58,6 +58,18 @@ def test_before_any_loss_the_window_doubles_with_each_full_flight() -> None:
         fly(congestion, flight)
         land(congestion, flight, 1.0)
         assert congestion.in_flight == 0
+
+
+def test_after_a_while_alone_the_window_is_what_it_was_at_first() -> None:
+    congestion = Congestion(MTU)
+    fly(congestion, 10)
+    land(congestion, 10, 1.0)
+    assert congestion.window == 20 * MTU
+    congestion.restart()
+    assert congestion.window == 10 * MTU
+    congestion.lost(0, 2.0, 3.0, QUEUE)
+    congestion.restart()
+    assert congestion.window == 5 * MTU, "it does not grow by that"
 
 
 def test_a_window_that_was_not_what_held_us_back_does_not_grow() -> None:
@@ -101,7 +113,7 @@ def test_a_loss_in_the_next_flight_reduces_it_again() -> None:
 def test_the_window_never_falls_below_two_packets(queued: float) -> None:
     congestion = Congestion(MTU)
     for flight in range(1, 20):
-        congestion.sent(MTU)
+        congestion.in_flight += MTU
         congestion.lost(MTU, flight, flight + 0.5, queued)
         assert congestion.window >= 2 * MTU
     assert congestion.window < 3 * MTU
@@ -140,7 +152,7 @@ def test_what_is_in_flight_is_what_was_sent_and_has_no_fate_yet(
 ) -> None:
     congestion = Congestion(MTU)
     for _, size, _, _ in fates:
-        congestion.sent(size)
+        congestion.in_flight += size
     left = sum(size for _, size, _, _ in fates)
     for arrived, size, sent_at, limited in fates:
         assert congestion.in_flight == left

@@ -20,6 +20,11 @@ PLENTY = 1 << 20
 FIN = b"\0"
 
 
+def cost(size: int, mtu: int) -> int:
+    """Give the credit that a message costs: its size, and a charge for each of its segments."""
+    return size + SEGMENT_CHARGE * -(-size // (mtu - 24))
+
+
 def opened(*messages: bytes, credit: int = PLENTY, limits: Limits | None = None) -> Outbox:
     """Give an outbox that may send, with messages of refs 0, 1, ... that are due at 10, 11, ..."""
     outbox = Outbox(limits or Limits())
@@ -451,8 +456,19 @@ def test_a_message_must_fit_the_window_of_the_peer() -> None:
     outbox.grant(PLENTY)
     with pytest.raises(UsageError):
         outbox.check(bytes(fitting + 1))
-    assert outbox.cost(fitting) == fitting + 2 * SEGMENT_CHARGE
-    assert outbox.cost(fitting + 1) == fitting + 1 + 3 * SEGMENT_CHARGE
+
+
+@pytest.mark.spec("D-13")
+@given(st.integers(1024, 5000), st.integers(64, 3000))
+def test_the_largest_message_is_the_largest_whose_segments_the_window_can_take(
+    credit: int, mtu: int
+) -> None:
+    outbox = Outbox(Limits())
+    outbox.open(mtu, credit)
+    fitting = [size for size in range(1, credit + 1) if cost(size, mtu) <= credit]
+    outbox.check(bytes(fitting[-1]))
+    with pytest.raises(UsageError):
+        outbox.check(bytes(fitting[-1] + 1))
 
 
 @pytest.mark.spec("D-13")
@@ -620,7 +636,7 @@ def test_whatever_the_wire_does_each_message_arrives_once_in_order_and_is_then_d
 ) -> None:
     outbox, inbox = Outbox(Limits()), Inbox(window)
     outbox.open(mtu, window)
-    sent = [message for message in messages if outbox.cost(len(message)) <= window]
+    sent = [message for message in messages if cost(len(message), mtu) <= window]
     put(outbox, *sent)
     outbox.put_reserved(FIN)
     flight: list[tuple[list[Segment], list[Outgoing]]] = []
