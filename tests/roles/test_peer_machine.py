@@ -271,3 +271,20 @@ def test_sometimes_everything_that_can_happen_does() -> None:
     for outcome in (Outcome.REJECTED, Outcome.TERMINATED, Outcome.GONE):
         assert outcomes[outcome], outcome
     assert isinstance(hall.watched(REGISTRY), Watched)
+
+
+def test_two_calls_to_one_address_that_share_a_link_do_not_end_each_other() -> None:
+    """Found by the properties above: one was to whoever had the address before."""
+    people = People()
+    people.begin(seed=0, shaky=True, enlisted=True)
+    people.restart_registry(keeps=False)
+    people.connect_both_ways(a="ann", b="bob", gap=0.0)
+    people.connect_both_ways(a="bob", b="cid", gap=0.0)
+    people.wait(seconds=2.0)
+    people.depart(name="bob")
+    people.connect_both_ways(a="cid", b="cid", gap=0.0)
+    people.weather(faults=SMOOTH)
+    people.restart(enlists=True, name="ann")
+    people.connect_both_ways(a="ann", b="cid", gap=0.0)
+    people.connect_both_ways(a="ann", b="cid", gap=0.046875)
+    people.teardown()

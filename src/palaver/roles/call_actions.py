@@ -24,7 +24,7 @@ from palaver.wire.registry import Entry
 from .calls import Call, Crossing
 from .duo import Say
 from .peer_events import CallEnded, CallOpened, Heard, Outcome, Reject, Ringing, StillCalling
-from .peer_states import CallState
+from .peer_states import CallInput, CallState
 
 if TYPE_CHECKING:
     from .peer import Peer
@@ -81,7 +81,7 @@ def be_accepted(peer: Peer, call: Call, _: Accepted, now: float, out: list[Actio
     if call.rival is not None:
         # What is left of the peer's own call must not ring after ours.
         peer.calls.remember(call.rival.ring.call, Rejection.OVER, now)
-        if call.rival.link != call.link:
+        if peer.calls.by_link(call.rival.link) is None:
             peer._pass_on(Leave(call.rival.link), now, out)
     tell_open(call, out)
 
@@ -131,6 +131,10 @@ def cross(peer: Peer, call: Call, crossing: Crossing, now: float, out: list[Acti
     """Begin to talk, in the call of the peer's that has crossed ours."""
     spare = call.link
     ring = crossing.ring
+    other = peer.calls.by_link(crossing.link)
+    if other is not None and other is not call:
+        # We called whoever was there before: that is the same peer now, and needs no other call.
+        peer.step(other, CallInput.FOLDED, None, now, out)
     peer.calls.rename(call, ring.call)
     peer.calls.bind(call, crossing.link)
     call.us, call.peer, call.verified = ring.callee, ring.caller, True

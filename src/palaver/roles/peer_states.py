@@ -75,6 +75,7 @@ CALLS: dict[tuple[CallState, CallInput], tuple[str, CallState]] = {
     (C.CALLING, On.RING_DUE): ("ring_again", C.CALLING),
     (C.CALLING, On.TIMEOUT): ("withdraw", C.ENDING),
     (C.CALLING, On.CROSSED): ("cross", C.OPEN),
+    (C.CALLING, On.FOLDED): ("be_needless", C.OVER),
     (C.CALLING, On.LINK_LOST): ("end", C.OVER),
     (C.CHECKING, On.CHECKED): ("ring", C.RINGING),
     (C.CHECKING, On.CANCELLED): ("be_cancelled", C.ENDING),

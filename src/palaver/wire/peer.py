@@ -10,8 +10,8 @@ from palaver.machine import UsageError
 from palaver.timing import MAX_MESSAGE
 from palaver.values import value
 
-from .errors import DecodeError
-from .messages import MAX_REASON_TEXT, decode_text
+from .errors import MAX_REASON_TEXT, DecodeError
+from .messages import decode_text
 from .names import MAX_NAME
 
 ROLE = "peer"
