@@ -71,7 +71,8 @@ from .roles.peer_events import (
     Vanished,
     Who,
 )
-from .roles.registry import Gone, Joined, Registry, Why
+from .roles.registry import Registry
+from .roles.registry_events import Gone, Joined, Retire, Snapshot, TakeSnapshot, Why
 from .timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from .wire.errors import DecodeError, Reason, reason_name
 from .wire.peer import Rejection
@@ -136,16 +137,19 @@ __all__ = [
     "Rejection",
     "Replaced",
     "Resume",
+    "Retire",
     "Ringing",
     "Said",
     "Say",
     "Send",
     "Side",
+    "Snapshot",
     "StillCalling",
     "StillDialing",
     "StillEnlisting",
     "StreamEnded",
     "StreamEndpoint",
+    "TakeSnapshot",
     "Terminate",
     "Tick",
     "Timing",

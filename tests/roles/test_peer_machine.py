@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from halls import DELAY, REGISTRY, Hall, Watched
+from halls import DELAY, REGISTRY, Hall
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -270,7 +270,6 @@ def test_sometimes_everything_that_can_happen_does() -> None:
         assert kinds[kind], kind
     for outcome in (Outcome.REJECTED, Outcome.TERMINATED, Outcome.GONE):
         assert outcomes[outcome], outcome
-    assert isinstance(hall.watched(REGISTRY), Watched)
 
 
 def test_two_calls_to_one_address_that_share_a_link_do_not_end_each_other() -> None:

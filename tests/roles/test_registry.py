@@ -22,8 +22,11 @@ from palaver import (
     Received,
     Registry,
     Resume,
+    Retire,
     Send,
     Side,
+    Snapshot,
+    TakeSnapshot,
     Tick,
     UsageError,
     Why,
@@ -679,6 +682,24 @@ def test_a_registry_takes_no_commands_but_to_end_links() -> None:
     assert end is not None
     assert end.reason == Reason.SHUTTING_DOWN
     assert hall.names() == []
+
+
+def test_a_registry_that_retires_tells_its_clients_and_can_be_restored_from_its_snapshot() -> None:
+    hall = Hall()
+    ann, bob = Plain(hall, "ann"), Plain(hall, "bob")
+    ann.register("ann")
+    bob.register("bob")
+    (snapshot,) = hall.sim.command(REGISTRY, TakeSnapshot())
+    assert isinstance(snapshot, Snapshot)
+    hall.sim.command(REGISTRY, Retire())
+    hall.run(3)
+    for one in (ann, bob):
+        end = one.end(1)
+        assert end is not None
+        assert end.reason == Reason.SHUTTING_DOWN
+    assert hall.registry.is_idle
+    assert len(Registry(hall.sim.entropy("x"), snapshot=snapshot.data)) == 0
+    assert Registry(hall.sim.entropy("x"), snapshot=snapshot.data).stats()["kept"] == 2
 
 
 def test_a_twin_does_the_same_and_is_independent() -> None:

@@ -1,4 +1,4 @@
-"""The command line: `palaver listen`, `palaver call` and `palaver demo`."""
+"""The command line: `palaver listen`, `call`, `registry`, `peer` and `demo`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from palaver import __version__
 from .arguments import DemoOptions, parse_arguments
 from .chat_command import ChatCommand
 from .demo import run_demo
+from .peer_command import PeerCommand
+from .people_arguments import PeerOptions, RegistryOptions
+from .registry_command import RegistryCommand
 from .session import run_session
 from .status import EXIT_INTERRUPTED, EXIT_USAGE
 
@@ -24,6 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if isinstance(options, DemoOptions):
             return run_demo(options)
+        if isinstance(options, RegistryOptions):
+            return run_session(RegistryCommand(options))
+        if isinstance(options, PeerOptions):
+            return run_session(PeerCommand(options))
         return run_session(ChatCommand(options))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

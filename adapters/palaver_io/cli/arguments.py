@@ -20,6 +20,12 @@ from .argument_types import (
     take_seconds,
     take_seed,
 )
+from .people_arguments import (
+    PeerOptions,
+    RegistryOptions,
+    add_people_commands,
+    read_people_options,
+)
 from .status import EXIT_USAGE
 
 DRIVERS = ("blocking", "selectors", "asyncio")
@@ -37,6 +43,8 @@ examples:
   palaver call 192.168.1.20:{DEFAULT_PORT}   call somebody
   palaver call HOST --name Ann      ... with a name, at port {DEFAULT_PORT}
   seq 500 | palaver call HOST       send what a program prints
+  palaver registry                  keep the table of who is there
+  palaver peer --name Ann           see who is there, and talk to them
 
 "palaver COMMAND --help" tells more about each.
 
@@ -114,7 +122,9 @@ class DemoOptions:
     fault_options: FaultOptions
 
 
-def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOptions:
+def parse_arguments(
+    arguments: list[str], version: str
+) -> ChatOptions | DemoOptions | RegistryOptions | PeerOptions:
     """Take the command line apart. Raises SystemExit: 0 after --help, 2 for wrong usage."""
     parser = _make_parser(version)
     if not arguments:
@@ -127,6 +137,8 @@ def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOpt
     fault_options = FaultOptions(faults, found.seed)
     if found.command == "demo":
         return DemoOptions(fault_options)
+    if found.command in {"registry", "peer"}:
+        return read_people_options(found, fault_options)
     if found.tcp and faults != NO_FAULTS:
         parser.error("faults can't be injected into TCP, which would repair them: leave one out")
     is_caller = found.command == "call"
@@ -208,6 +220,7 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         help="at the end of input, go on receiving until the other side is done too",
     )
     _add_chat_options(call)
+    add_people_commands(commands, DRIVERS, _add_fault_options)
     demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
     _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
     return parser

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from enum import Enum
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
 from palaver.entropy import Entropy
-from palaver.link.events import Closed, Delivered, Opened, Send, Undelivered
+from palaver.link.events import Closed, Delivered, Leave, Opened, Send, Undelivered
 from palaver.machine import Action, Address, Event, Notice, UsageError, WouldBlock
 from palaver.timing import DEFAULT_TIMING
-from palaver.values import value
 from palaver.wire.errors import Reason
 from palaver.wire.names import clean_name, fold_name
 from palaver.wire.registry import (
@@ -44,6 +42,7 @@ from palaver.wire.registry import (
     is_tellable,
 )
 
+from .registry_events import Gone, Joined, Retire, Snapshot, TakeSnapshot, Why
 from .registry_table import SECRET_SIZE, RegistryTable, Row
 from .role import Options, Role
 from .roster import Roster
@@ -58,31 +57,6 @@ _MAX_AGE = (1 << 32) - 1
 _ROLL_CALL = 1
 _ANNOUNCEMENT = 2
 """The refs of what the registry sends and wants to know the fate of."""
-
-
-class Why(Enum):
-    """Why somebody is not there any more."""
-
-    LEFT = "left"
-    """It said so."""
-    VANISHED = "vanished"
-    """Its link has ended without a word."""
-
-
-@value
-class Joined(Notice):
-    """Somebody is there; `resumed` if it has had its id before."""
-
-    entry: Entry
-    resumed: bool
-
-
-@value
-class Gone(Notice):
-    """Somebody is not there any more."""
-
-    entry: Entry
-    why: Why
 
 
 class _Contest:
@@ -168,6 +142,17 @@ class Registry(Role[RegistryMessage]):
     def stats(self) -> dict[str, int]:
         """Give the counts of the endpoint, and who is there."""
         return {**super().stats(), "entries": len(self._entered), "kept": self._table.kept}
+
+    # Commands
+
+    def _do(self, event: Event, now: float, out: list[Action], /) -> None:
+        if isinstance(event, TakeSnapshot):
+            out.append(Snapshot(self._table.snapshot()))
+        elif isinstance(event, Retire):
+            for link in list(self._open):
+                self._pass_on(Leave(link, Reason.SHUTTING_DOWN), now, out)
+        else:
+            super()._do(event, now, out)
 
     # Time
 
