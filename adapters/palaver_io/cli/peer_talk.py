@@ -97,6 +97,8 @@ class PeerTalk:
         self._is_stopping = False
         self._has_departed = False
         self._at_end = False
+        # Lists that the registry was asked for and has not finished.
+        self._lists = 0
         self._verbs: dict[str, Callable[[str, Line], None]] = {
             "list": self._list,
             "connect": self._connect,
@@ -121,6 +123,11 @@ class PeerTalk:
     def wants_line(self) -> bool:
         """Whether a line that came now could be obeyed at once."""
         return not self._held and not self._at_end and not self._is_stopping
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether something is under way that a script does not leave behind."""
+        return self._lists > 0 or any(one.waiting for one in self.parties)
 
     @property
     def is_engaged(self) -> bool:
@@ -238,10 +245,13 @@ class PeerTalk:
 
     def _take_of_registry(self, notice: Notice) -> None:
         if isinstance(notice, Unanswered):
+            self._lists -= 1
             self._output.problem("the registry went away before it could say who is there")
             return
         self._output.registry(notice)
-        if isinstance(notice, Present) and notice.more:
+        if isinstance(notice, Present) and not notice.more:
+            self._lists -= 1
+        elif isinstance(notice, Present):
             self._perform(Who(after=notice.entries[-1].id))
         elif isinstance(notice, Enlisted):
             self._is_entered = True
@@ -274,19 +284,19 @@ class PeerTalk:
                 self._held.popleft()
         if not self._at_end or self._is_stopping or self._policy.wait:
             return
-        if self._policy.is_interactive or not any(one.waiting for one in self.parties):
+        if self._policy.is_interactive or not self._is_waiting:
             self.stop()
 
     def _obey(self, line: Line) -> None:
         """Do what a line says. Raises NotYetError, UnclearError and UsageError."""
         if line.problem:
             raise UnclearError(line.problem)
-        verb, _, rest = line.text.strip().partition(" ")
+        verb, _, rest = line.text.lstrip().partition(" ")
         if not verb:
             return
         if not (self._is_entered or self._policy.is_interactive):
             raise NotYetError
-        known = self._verbs.get(verb.lower())
+        known = self._verbs.get(verb.strip().lower())
         if known is None:
             raise UnclearError(f'there is no command "{verb[:40]}": type "help"')
         if known != self._send:
@@ -295,6 +305,7 @@ class PeerTalk:
 
     def _list(self, _: str, __: Line) -> None:
         self._perform(Who())
+        self._lists += 1
 
     def _connect(self, who: str, _: Line) -> None:
         if not who:
@@ -354,7 +365,7 @@ class PeerTalk:
         self._output.current(one)
 
     def _terminate(self, who: str, _: Line) -> None:
-        if not self._policy.is_interactive and any(one.waiting for one in self.parties):
+        if not self._policy.is_interactive and self._is_waiting:
             raise NotYetError
         if who:
             one, rest = self.parties.pick(who, lambda one: not one.is_leaving, "in a call")
@@ -368,7 +379,7 @@ class PeerTalk:
         self._perform(Terminate(one.link))
 
     def _leave(self, _: str, __: Line) -> None:
-        if not self._policy.is_interactive and any(one.waiting for one in self.parties):
+        if not self._policy.is_interactive and self._is_waiting:
             raise NotYetError
         self._held.popleft()
         self.stop()
