@@ -2,8 +2,11 @@
 
     from palaver_io import connect, listen
 
-`connect` and `listen` are for threads and blocking calls; `BlockingDriver`, below them, runs any
-machine.
+`connect` and `listen` are for threads and blocking calls. The same two are in `palaver_io.aio`
+for asyncio, and in `palaver_io.selecting` for a single thread.
+
+Below them are the drivers, which run any machine on any port: `BlockingDriver`, `SelectorsDriver`
+and, in `palaver_io.aio`, because it takes a while to load, `AsyncioDriver`.
 """
 
 from .addresses import (
@@ -11,6 +14,7 @@ from .addresses import (
     DEFAULT_PORT,
     format_address,
     list_local_addresses,
+    open_tcp_socket,
     open_udp_socket,
     parse_address,
     resolve,
@@ -27,6 +31,9 @@ from .errors import (
     NotDelivered,
 )
 from .facade import Listener, connect, listen
+from .selectors_driver import SelectorsDriver
+from .tcp import TcpPort
+from .udp import UdpPort
 
 __all__ = [
     "DEFAULT_HOST",
@@ -40,10 +47,14 @@ __all__ = [
     "Listener",
     "ListenerClosed",
     "NotDelivered",
+    "SelectorsDriver",
+    "TcpPort",
+    "UdpPort",
     "connect",
     "format_address",
     "list_local_addresses",
     "listen",
+    "open_tcp_socket",
     "open_udp_socket",
     "parse_address",
     "resolve",
