@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_support import Process, Processes, running
-from test_cli_terminal import PATIENCE, sitting_at
+from cli_support import PATIENCE, Process, Processes, running
+from test_cli_terminal import sitting_at
 
 from palaver import Registry
 
