@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "adapters"))
 
 from palaver import Address, Datagram, Event, Notice, Tick, Transmit, WouldBlock
-from palaver.roles.group.events import Entered, Heard, JoinRoom, Post
+from palaver.roles.group.events import Entered, JoinRoom, Post, PostHeard
 from palaver.roles.group.hub import Hub
 from palaver.roles.group.member import Member
 from palaver_io.addresses import open_udp_socket
@@ -83,7 +83,7 @@ class Room:
         for action in actions:
             if type(action) is Transmit:
                 self.on_wire.append((action, address))
-            elif type(action) is Heard:
+            elif type(action) is PostHeard:
                 self.heard += 1
 
     def tick(self, address: Address) -> None:
@@ -271,7 +271,7 @@ async def measure_palaver(members: int, burst: int, rounds: int) -> tuple[float,
 
     def note(notice: Notice) -> None:
         nonlocal heard, entered
-        heard += type(notice) is Heard
+        heard += type(notice) is PostHeard
         entered += type(notice) is Entered
         news.set()
 

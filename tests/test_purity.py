@@ -17,11 +17,13 @@ NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 # randomness. To add to it is a decision.
 ALLOWED = {
     "__future__",
+    "bisect",
     "collections",
     "dataclasses",
     "enum",
     "hashlib",
     "heapq",
+    "itertools",
     "struct",
     "typing",
     "unicodedata",

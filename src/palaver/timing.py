@@ -69,6 +69,24 @@ class Timing:
     """And at most this."""
     tombstone: float = 20.0
     """How long an ended link is remembered, so that late packets are not taken for new."""
+    ring: float = 10.0
+    """Between the requests of a call, until it is answered: people take their time."""
+    answered: float = 600.0
+    """How long a call that is over is remembered, so that a late request never rings again."""
+    verify: float = 2.0
+    """How long a call waits for the registry to say who calls, before it rings all the same."""
+    introduce: float = 10.0
+    """How long a link may be open before it has said what it is for: a call, or a name."""
+    contest: float = 5.0
+    """Who has a name that another claims must show life in this time."""
+    keep_name: float = 60.0
+    """A registry that was restarted keeps a name so long for the owner it had before."""
+    roster: float = 0.25
+    """The least time between two announcements of who is there, so that crowds share them."""
+    registry_wait: float = 0.25
+    """Before a client that its registry turned away tries again; doubled each time."""
+    registry_wait_max: float = 10.0
+    """The longest such wait."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for a timer that can't work."""
@@ -84,6 +102,25 @@ class Timing:
             raise UsageError("Timing.probe_floor must not be above probe_cap")
         if not self.linger_min <= self.linger_max:
             raise UsageError("Timing.linger_min must not be above linger_max")
+
+    @classmethod
+    def seed003(cls) -> Timing:
+        """Give timers that ask for everything exactly every 10 s: to show it, not to use it."""
+        return cls(
+            hello_interval=10.0,
+            hello_fast_tries=1,
+            half_open=25.0,
+            half_open_max=60.0,
+            probe_floor=10.0,
+            probe_cap=10.0,
+            bundling=False,
+            dead_peer=60.0,
+            close_flush=30.0,
+            linger_max=30.0,
+            tombstone=60.0,
+            introduce=60.0,
+            contest=30.0,
+        )
 
     def hello_wait(self, sent: int) -> float:
         """Give the seconds from HELLO number `sent` (from 1) to the next (section 4.3)."""
@@ -114,6 +151,12 @@ class Limits:
     """Half-open links per host: one source can't take all of them."""
     tombstones: int = 4096
     """Ended links that are remembered; beyond, the oldest goes."""
+    calls: int = 64
+    """Calls of one peer at a time, open or not."""
+    ringing: int = 16
+    """Of those, the ones that may ring at a time; more are told that the callee is busy."""
+    answered: int = 4096
+    """Calls that are over and remembered; beyond, the oldest goes."""
     replies_per_second: int = 20
     """REFUSE, COOKIE and RESET sent to one host per second, in bursts of at most this."""
     last_number: int = MAX_NUMBER

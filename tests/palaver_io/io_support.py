@@ -28,13 +28,13 @@ from palaver import (
 from palaver.machine import StateMachine, UsageError
 from palaver.values import value
 from palaver_io import (
-    AsyncioDriver,
     BlockingDriver,
     DriverFailed,
     SelectorsDriver,
     UdpPort,
     open_udp_socket,
 )
+from palaver_io.aio import AsyncioDriver
 from palaver_io.port import Port
 
 T = TypeVar("T")

@@ -325,9 +325,20 @@ def test_cancelled_accepts_lose_no_caller() -> None:
 # Many
 
 
+def need_descriptors(count: int) -> None:
+    """Raise the limit for open files, or skip the test if that is not allowed."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"only {hard} open files are allowed here, and {count} are needed")
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
 @each_transport
 def test_a_thousand_open_conversations_exchange_a_message_each_way(tcp: bool) -> None:
     count = 1000
+    need_descriptors(2 * count + 100)
 
     async def answer(conversation: aio.Conversation) -> None:
         async for text in conversation:

@@ -20,11 +20,11 @@ from palaver.roles.group.events import (
     CameIn,
     Entered,
     Gap,
-    Heard,
     JoinRoom,
     MemberCame,
     MemberWent,
     Post,
+    PostHeard,
     PostRelayed,
     PostTaken,
     WentOut,
@@ -43,7 +43,7 @@ Line = tuple[str, ...]
 
 def line_of(notice: Notice) -> Line | None:
     """Give what an entry says, however it is told; None for anything that is no entry."""
-    if isinstance(notice, Heard | PostRelayed):
+    if isinstance(notice, PostHeard | PostRelayed):
         return ("said", notice.name, notice.text)
     if isinstance(notice, CameIn | MemberCame):
         return ("came", notice.name, notice.how.name)
@@ -232,7 +232,7 @@ class Party:
         return [notice for notice in self.notices(name) if isinstance(notice, kind)]
 
     def heard(self, name: str) -> list[str]:
-        return [one.text for one in self.told(name, Heard)]
+        return [one.text for one in self.told(name, PostHeard)]
 
     def follower(self, name: str, link: int = 1) -> Follower:
         follower = Follower(f"{name}/{link}")

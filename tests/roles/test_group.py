@@ -31,13 +31,13 @@ from palaver.roles.group.events import (
     Disband,
     Entered,
     Gap,
-    Heard,
     Interrupted,
     JoinRefused,
     JoinRoom,
     MemberCame,
     MemberWent,
     Post,
+    PostHeard,
     PostRelayed,
     PostSpread,
     PostTaken,
@@ -47,7 +47,7 @@ from palaver.roles.group.hub import Hub
 from palaver.roles.group.member import Member
 from palaver.roles.group.rules import HubRules, MemberRules
 from palaver.sim import Faults
-from palaver.wire.group import Refusal, Welcome
+from palaver.wire.group import JoinRefusal, Welcome
 from palaver.wire.group_log import MAX_TEXT, Coming, Going
 
 LINK = Faults(delay=0.01)
@@ -70,8 +70,11 @@ def test_a_post_reaches_all_others_with_its_author_and_number_and_nobody_hears_i
     party.post("ann", "hello")
     party.post("bob", "hi", "")
     party.sim.run_for(1)
-    assert party.told("ann", Heard) == [Heard(1, 5, "bob", "hi"), Heard(1, 6, "bob", "")]
-    assert party.told("bob", Heard) == [Heard(1, 4, "ann", "hello")]
+    assert party.told("ann", PostHeard) == [
+        PostHeard(1, 5, "bob", "hi"),
+        PostHeard(1, 6, "bob", ""),
+    ]
+    assert party.told("bob", PostHeard) == [PostHeard(1, 4, "ann", "hello")]
     assert party.heard("cy") == ["hello", "hi", ""]
     assert party.told("ann", PostTaken) == [PostTaken(1, 0, 4)]
     assert party.told("bob", PostTaken) == [PostTaken(1, 0, 5), PostTaken(1, 1, 6)]
@@ -186,14 +189,14 @@ def test_rooms_have_nothing_to_do_with_each_other_and_one_may_be_in_several() ->
 @pytest.mark.parametrize(
     ("name", "reason", "suggestion"),
     [
-        ("aNN", Refusal.NAME_TAKEN, "aNN-2"),
-        ("an\u200bn", Refusal.BAD_NAME, "an n"),
-        (" bob", Refusal.BAD_NAME, "bob-2"),
-        ("\x00", Refusal.BAD_NAME, "guest"),
+        ("aNN", JoinRefusal.NAME_TAKEN, "aNN-2"),
+        ("an\u200bn", JoinRefusal.BAD_NAME, "an n"),
+        (" bob", JoinRefusal.BAD_NAME, "bob-2"),
+        ("\x00", JoinRefusal.BAD_NAME, "guest"),
     ],
 )
 def test_a_name_that_can_not_be_had_is_refused_with_a_suggestion(
-    name: str, reason: Refusal, suggestion: str
+    name: str, reason: JoinRefusal, suggestion: str
 ) -> None:
     party = Party(faults=LINK)
     party.join("ann", "bob")
@@ -225,12 +228,12 @@ def test_a_name_is_told_in_normal_form() -> None:
 def test_bounds_of_rooms_and_members_are_kept() -> None:
     party = Party(faults=LINK, rules=HubRules(rooms=2, members=2))
     party.join("ann", "bob", "cy")
-    assert [one.reason for one in party.told("cy", JoinRefused)] == [Refusal.ROOM_FULL]
+    assert [one.reason for one in party.told("cy", JoinRefused)] == [JoinRefusal.ROOM_FULL]
     party.join("dan", room="second")
     party.join("eve", room="third")
-    assert [one.reason for one in party.told("eve", JoinRefused)] == [Refusal.NO_MORE_ROOMS]
+    assert [one.reason for one in party.told("eve", JoinRefused)] == [JoinRefusal.NO_MORE_ROOMS]
     party.join("fay", room="a\nb")
-    assert [one.reason for one in party.told("fay", JoinRefused)] == [Refusal.BAD_ROOM]
+    assert [one.reason for one in party.told("fay", JoinRefused)] == [JoinRefusal.BAD_ROOM]
     # A room that stands empty makes place.
     party.leave("dan")
     party.sim.run_for(2)
@@ -458,8 +461,8 @@ def test_the_name_of_somebody_who_was_lost_is_free_and_then_it_can_not_come_back
     assert party.told("bob2", Entered)
     party.sim.heal()
     party.sim.run_for(30)
-    assert party.told("bob", JoinRefused) == [JoinRefused(1, Refusal.NAME_TAKEN, "bob-2")]
-    assert party.told("bob", Closed)[0].reason == Refusal.NAME_TAKEN
+    assert party.told("bob", JoinRefused) == [JoinRefused(1, JoinRefusal.NAME_TAKEN, "bob-2")]
+    assert party.told("bob", Closed)[0].reason == JoinRefusal.NAME_TAKEN
 
 
 @pytest.mark.spec("U-18")

@@ -25,7 +25,15 @@ from palaver import (
     Send,
     Side,
 )
-from palaver.roles.group.events import CameIn, Entered, Heard, JoinRoom, Post, PostTaken, WentOut
+from palaver.roles.group.events import (
+    CameIn,
+    Entered,
+    JoinRoom,
+    Post,
+    PostHeard,
+    PostTaken,
+    WentOut,
+)
 from palaver.roles.group.hub import Hub
 from palaver.roles.group.member import Member
 from palaver.sim import Faults, Sim
@@ -34,9 +42,9 @@ from palaver.wire.group import (
     Admitted,
     GroupMessage,
     Join,
+    JoinRefusal,
     Members,
     Receipt,
-    Refusal,
     Refused,
     Run,
     decode_group,
@@ -145,7 +153,7 @@ def test_who_does_not_say_join_in_time_is_parted_with() -> None:
     stage.sim.run_for(2)
     closed = stage.closed()
     assert closed is not None
-    assert closed.reason == Refusal.LATE
+    assert closed.reason == JoinRefusal.LATE
     assert stage.party.hub.stats()["links"] == 1
 
 
@@ -208,7 +216,7 @@ def test_a_takeover_ends_the_old_link_and_what_the_new_one_says_counts() -> None
     stage.say(Join("ignored", "LOBBY", token=token, last=2), link=link)
     closed = stage.closed()
     assert closed is not None
-    assert closed.reason == Refusal.TAKEN_OVER
+    assert closed.reason == JoinRefusal.TAKEN_OVER
     assert stage.admitted(link) == Admitted(1, token, 2, 7, 0, "rogue")
     assert stage.heard(link)[1] == Log(3, (Taken(7), Posted("ann", "for both")))
     assert [one.name for one in stage.party.told("ann", CameIn)] == ["ann", "rogue"]
@@ -344,7 +352,7 @@ def test_a_taken_out_of_order_ends_it_and_an_old_one_is_ignored() -> None:
 def test_an_unknown_entry_has_a_number_and_is_skipped(entry: Entry) -> None:
     stage = AtMember().admit()
     stage.say(Log(11, (entry, Posted("bob", "hi"))), b"\x80?")
-    assert stage.told(Heard) == [Heard(1, 12, "bob", "hi")]
+    assert stage.told(PostHeard) == [PostHeard(1, 12, "bob", "hi")]
     assert stage.told(Closed) == []
 
 

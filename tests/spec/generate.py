@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import generate_group
+import role_parts
 import worked
-from tables import docs_of, number, table
+from tables import ROOT, SOURCE, docs_of, number, table
 
 from palaver import timing
 from palaver.link.states import STATE_TIMER, TABLE, Input, State
@@ -21,9 +21,7 @@ from palaver.wire import frames
 from palaver.wire.errors import Reason
 from palaver.wire.packets import Kind
 
-ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "PROTOCOL.md"
-SOURCE = ROOT / "src" / "palaver"
 
 KIND_WORDS = {
     Kind.HELLO: "asks for a link (4.1)",
@@ -198,6 +196,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "limits": lambda: parameters("Limits"),
     "constants": constants,
     "worked": worked.conversation,
+    **role_parts.PARTS,
     **generate_group.PARTS,
 }
 

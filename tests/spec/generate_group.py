@@ -20,7 +20,7 @@ from palaver.roles.group.states import (
     SeatInput,
     SeatState,
 )
-from palaver.wire.group import Refusal
+from palaver.wire.group import JoinRefusal
 
 State = TypeVar("State", bound=IntEnum)
 Input = TypeVar("Input", bound=IntEnum)
@@ -97,8 +97,10 @@ MEMBER_ACTION_WORDS = {
 
 
 def refusals() -> str:
-    words = dict(docs_of(SOURCE / "wire" / "group.py", "Refusal"))
-    rows = [[str(int(one)), one.name.lower().replace("_", "-"), words[one.name]] for one in Refusal]
+    words = dict(docs_of(SOURCE / "wire" / "group.py", "JoinRefusal"))
+    rows = [
+        [str(int(one)), one.name.lower().replace("_", "-"), words[one.name]] for one in JoinRefusal
+    ]
     return table(["reason", "name", "meaning"], rows)
 
 
@@ -128,7 +130,7 @@ def transitions(rows: dict[tuple[State, Input], tuple[str, State]], words: dict[
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "refusals": refusals,
+    "joinrefusals": refusals,
     "hubrules": lambda: rules(HubRules, "of a hub"),
     "memberrules": lambda: rules(MemberRules, "of a member"),
     "hubstates": lambda: states(SeatState, SeatInput, SEAT_INPUT_WORDS),

@@ -1,4 +1,4 @@
-"""What the makers of the generated parts share."""
+"""What the generated parts of PROTOCOL.md are made with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ast
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "palaver"
 
 
 def docs_of(path: Path, scope: str | None) -> Iterator[tuple[str, str]]:

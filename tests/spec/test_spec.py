@@ -7,9 +7,12 @@ from pathlib import Path
 
 import generate
 import pytest
+import role_parts
 import worked
+import worked_call
 
 from palaver.link.states import TABLE, Input
+from palaver.roles.peer_states import CALLS, CLIENT, CallInput, ClientInput
 from palaver.wire.packets import Kind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,10 +86,27 @@ def test_the_worked_datagrams_in_the_document_are_those_that_the_machines_send()
     assert len(printed) == 7
 
 
+@pytest.mark.smoke
+def test_the_worked_messages_in_the_document_are_those_that_registry_and_peers_send() -> None:
+    section = SPEC.split("#### 6.5.6")[1].split("### 6.6")[0]
+    printed = [
+        bytes.fromhex(block) for block in re.findall(r"```hex\n(.*?)```", section, re.DOTALL)
+    ]
+    assert printed == [data for _, _, data in worked_call.messages()]
+    assert len(printed) == 20
+
+
+def test_words_exist_for_every_input_and_action_of_calls_and_clients() -> None:
+    assert set(role_parts.CALL_INPUT_WORDS) == set(CallInput)
+    assert set(role_parts.CALL_ACTION_WORDS) == {action for action, _ in CALLS.values()}
+    assert set(role_parts.CLIENT_INPUT_WORDS) == set(ClientInput)
+    assert set(role_parts.CLIENT_ACTION_WORDS) == {action for action, _ in CLIENT.values()}
+
+
 def test_modules_cite_sections_that_exist() -> None:
-    sections = set(re.findall(r"^#{2,3} ([\d.]+?)\.? ", SPEC, re.MULTILINE))
+    sections = set(re.findall(r"^#{2,4} ([\d.]+?)\.? ", SPEC, re.MULTILINE))
     sections |= {"5.2", "5.6"}
     for path in (ROOT / "src").rglob("*.py"):
         for cited in re.findall(r"PROTOCOL\.md, sections? ([\d., and]+)", path.read_text()):
-            for section in re.findall(r"\d+(?:\.\d+)?", cited):
+            for section in re.findall(r"\d+(?:\.\d+)*", cited):
                 assert section in sections, f"{path.name} cites section {section}"

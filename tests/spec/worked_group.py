@@ -7,7 +7,7 @@ from textwrap import wrap
 from worked import entropy
 
 from palaver import Address, Datagram, Event, Leave, Tick, Transmit
-from palaver.roles.group.events import Entered, Heard, JoinRoom, Post
+from palaver.roles.group.events import Entered, JoinRoom, Post, PostHeard
 from palaver.roles.group.hub import Hub
 from palaver.roles.group.member import Member
 from palaver.wire.frames import Segment, decode_frames
@@ -54,7 +54,7 @@ class Stage:
                 self.feed(BOB, JoinRoom(HUB, "Bob", backlog=1))
             elif isinstance(action, Entered) and who == BOB:
                 self.feed(ANN, Post(1, "hi"))
-            elif isinstance(action, Heard) and who == BOB:
+            elif isinstance(action, PostHeard) and who == BOB:
                 self.feed(BOB, Post(1, "hello"))
                 self.feed(BOB, Leave(1))
         deadline = self.machines[who].deadline

@@ -267,7 +267,7 @@ class Chat:
 
 def station_of(conversation: Conversation) -> Station:
     """Give what runs a conversation, for looking at."""
-    return conversation._station
+    return conversation._dialogue.station
 
 
 def stats_of(conversation: Conversation) -> dict[str, int]:

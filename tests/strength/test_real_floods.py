@@ -35,7 +35,7 @@ from palaver import (
 )
 from palaver.wire.duo import ROLE
 from palaver.wire.packets import Kind
-from palaver_io import BlockingDriver, Conversation, connect, open_udp_socket
+from palaver_io import BlockingDriver, Conversation, UdpPort, connect, open_udp_socket
 
 SOURCES = 1100  # more hosts than are remembered
 HELLOS = 100  # from each
@@ -78,7 +78,7 @@ class Bob:
         self.closed: list[Closed] = []
         self.machine = Watched()
         self.driver = BlockingDriver(
-            self.machine, open_udp_socket(HOME, 0), self._hear, clock=self._clock
+            self.machine, UdpPort(open_udp_socket(HOME, 0)), self._hear, clock=self._clock
         )
         self.address: Address = self.driver.address
 

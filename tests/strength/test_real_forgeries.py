@@ -30,7 +30,7 @@ from palaver.wire.packets import (
     Welcome,
 )
 from palaver.wire.sealing import CLEAR
-from palaver_io import Conversation, connect, listen
+from palaver_io import BlockingDriver, Conversation, connect, listen
 
 FORGED = 100_000
 BURST = 200
@@ -120,6 +120,9 @@ class Victim:
     def __init__(self, end: Conversation, relay: Relay, *, is_caller: bool, seed: int) -> None:
         self.end = end
         self.station = station_of(end)
+        driver = self.station.driver
+        assert isinstance(driver, BlockingDriver)
+        self.driver = driver
         self.address: Address = ("127.0.0.1", self.station.driver.address[1])
         self._relay = relay
         self._is_caller = is_caller
@@ -171,8 +174,7 @@ class Attack:
                 self._send(victim, self._random.choice(HOSTS), victim.forger.make())
         self.overtake(iter(lambda: self._random.choice(HOSTS), ""))
         for victim in self.victims:
-            driver = victim.station.driver
-            assert driver.wait_until(victim.is_through, PATIENCE), "some of it got lost"
+            assert victim.driver.wait_until(victim.is_through, PATIENCE), "some of it got lost"
             now = tables_of(victim.end)
             assert now.pop("hosts") <= len(HOSTS)
             assert now == {"links": 1, "half_open": 0, "waiting": 0, "tombstones": 0}
@@ -253,8 +255,7 @@ def test_100_000_forged_and_replayed_packets_move_nothing_end_nothing_and_leave_
             assert min(stats[one] for one in ("damaged", "duplicates", "unknown")) > FORGED / 20
         # What was answered is forgotten a second later, and then there is nothing left of it all.
         for victim, weight_before in zip(victims, held, strict=True):
-            driver = victim.station.driver
-            assert driver.wait_until(lambda end=victim: end.hosts == 0, PATIENCE)  # type: ignore[misc]
+            assert victim.driver.wait_until(lambda end=victim: end.hosts == 0, PATIENCE)  # type: ignore[misc]
             assert victim.weight <= weight_before + 10
 
 
@@ -272,7 +273,7 @@ def test_hosts_that_overtake_one_packet_each_get_no_more_bytes_than_were_in_it()
                 pacer.wait(0.004)
                 attack.overtake(hosts)
             for victim in victims:
-                assert victim.station.driver.wait_until(victim.is_settled, PATIENCE)
+                assert victim.driver.wait_until(victim.is_settled, PATIENCE)
             attack.listen()
         scene.check()
         assert attack.replies["DATA"] > 8

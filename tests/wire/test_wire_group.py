@@ -20,10 +20,10 @@ from palaver.wire.group import (
     Admitted,
     GroupMessage,
     Join,
+    JoinRefusal,
     Members,
     Post,
     Receipt,
-    Refusal,
     Refused,
     Run,
     check_names,
@@ -32,7 +32,7 @@ from palaver.wire.group import (
     ending_name,
 )
 from palaver.wire.group_log import MAX_TEXT, Entry, Joined, Left, Log, Posted, Skipped, Taken
-from palaver.wire.names import MAX_NAME, clean, cut, fold, is_name, suggest, tidy
+from palaver.wire.names import MAX_NAME, clean, cut, fold_name, is_name, suggest, tidy
 
 u16 = st.integers(0, 0xFFFF)
 u64 = st.integers(0, (1 << 64) - 1)
@@ -212,7 +212,7 @@ def test_names_that_do_not_fit_into_a_join_raise(name: str, room: str) -> None:
 
 
 def test_reasons_of_the_role_have_names() -> None:
-    assert ending_name(Refusal.NAME_TAKEN) == "name-taken"
+    assert ending_name(JoinRefusal.NAME_TAKEN) == "name-taken"
     assert ending_name(11) == "dead"
     assert ending_name(200) == "reason-200"
 
@@ -233,13 +233,13 @@ def test_reasons_of_the_role_have_names() -> None:
     ],
 )
 def test_names_that_differ_in_case_or_form_only_are_the_same(one: str, other: str) -> None:
-    assert fold(one) == fold(other)
-    assert fold(tidy(one)) == fold(one)
+    assert fold_name(one) == fold_name(other)
+    assert fold_name(tidy(one)) == fold_name(one)
 
 
 @given(utf8)
 def test_folding_twice_is_folding_once(text: str) -> None:
-    assert fold(fold(text)) == fold(text)
+    assert fold_name(fold_name(text)) == fold_name(text)
 
 
 @pytest.mark.spec("U-4")
@@ -267,11 +267,11 @@ def test_a_name_is_printable_and_bounded(name: str, good: bool) -> None:
     assert is_name(name) is good
 
 
-@given(utf8, st.sets(utf8.map(fold), max_size=20))
+@given(utf8, st.sets(utf8.map(fold_name), max_size=20))
 def test_what_is_suggested_can_be_taken(name: str, taken: set[str]) -> None:
     suggestion = suggest(name, taken)
     assert is_name(suggestion)
-    assert fold(suggestion) not in taken
+    assert fold_name(suggestion) not in taken
 
 
 def test_a_suggestion_is_near_to_what_was_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""The command line: `palaver listen`, `call`, `hub`, `join` and `demo`."""
+"""The command line: `palaver listen`, `call`, `registry`, `peer`, `hub`, `join` and `demo`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from .demo import run_demo
 from .group_arguments import HubOptions, JoinOptions
 from .hub import HubCommand
 from .join import JoinCommand
+from .peer_command import PeerCommand
+from .people_arguments import PeerOptions, RegistryOptions
+from .registry_command import RegistryCommand
 from .session import run_session
 from .status import EXIT_INTERRUPTED, EXIT_USAGE
 
@@ -31,6 +34,10 @@ def main(argv: list[str] | None = None) -> int:
             return run_session(HubCommand(options))
         if isinstance(options, JoinOptions):
             return run_session(JoinCommand(options))
+        if isinstance(options, RegistryOptions):
+            return run_session(RegistryCommand(options))
+        if isinstance(options, PeerOptions):
+            return run_session(PeerCommand(options))
         return run_session(ChatCommand(options))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -31,6 +31,12 @@ from .group_arguments import (
     make_hub_options,
     make_join_options,
 )
+from .people_arguments import (
+    PeerOptions,
+    RegistryOptions,
+    add_people_commands,
+    read_people_options,
+)
 from .status import EXIT_USAGE
 
 DRIVERS = ("blocking", "selectors", "asyncio")
@@ -48,6 +54,8 @@ examples:
   palaver call 192.168.1.20:{DEFAULT_PORT}   call somebody
   palaver call HOST --name Ann      ... with a name, at port {DEFAULT_PORT}
   seq 500 | palaver call HOST       send what a program prints
+  palaver registry                  keep the table of who is there
+  palaver peer --name Ann           see who is there, and talk to them
   palaver hub                       let a group talk, at port 2209
   palaver join HOST --name Ann      take part in it
 
@@ -119,7 +127,9 @@ class DemoOptions:
     fault_options: FaultOptions
 
 
-Options: TypeAlias = ChatOptions | DemoOptions | HubOptions | JoinOptions
+Options: TypeAlias = (
+    ChatOptions | DemoOptions | HubOptions | JoinOptions | RegistryOptions | PeerOptions
+)
 
 
 def parse_arguments(arguments: list[str], version: str) -> Options:
@@ -135,6 +145,8 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
     fault_options = FaultOptions(faults, found.seed)
     if found.command == "demo":
         return DemoOptions(fault_options)
+    if found.command in {"registry", "peer"}:
+        return read_people_options(found, fault_options)
     if found.tcp and faults != NO_FAULTS:
         parser.error("faults can't be injected into TCP, which would repair them: leave one out")
     if found.command in {"hub", "join"}:
@@ -235,6 +247,7 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         help="at the end of input, go on receiving until the other side is done too",
     )
     _add_chat_options(call)
+    add_people_commands(commands, DRIVERS, _add_fault_options)
     hub = commands.add_parser("hub", help="let a group talk", description=HUB_TEXT)
     add_hub_arguments(hub)
     _add_common_options(hub)

@@ -12,16 +12,16 @@ from palaver.roles.group.events import (
     CameIn,
     Entered,
     Gap,
-    Heard,
     Interrupted,
     JoinRefused,
     MemberCame,
     MemberWent,
+    PostHeard,
     PostRelayed,
     PostSpread,
     WentOut,
 )
-from palaver.wire.group import Refusal, Welcome, ending_name
+from palaver.wire.group import JoinRefusal, Welcome, ending_name
 from palaver.wire.group_log import Coming, Going
 from palaver_io.addresses import format_address
 
@@ -69,7 +69,7 @@ class GroupOutput(Teller):
         """We are in the room, perhaps again."""
 
     @abstractmethod
-    def heard(self, notice: Heard) -> None:
+    def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
 
     @abstractmethod
@@ -184,7 +184,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             members=notice.members,
         )
 
-    def heard(self, notice: Heard) -> None:
+    def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
         self._write(
             "message",
@@ -270,11 +270,11 @@ _GOING: Final = {
     Going.DROPPED: "was dropped: it took too little, too slowly",
 }
 _REFUSALS: Final = {
-    Refusal.NAME_TAKEN: "somebody of that name is there already.",
-    Refusal.BAD_NAME: "that name can't be taken: it must be printable.",
-    Refusal.BAD_ROOM: "there can be no room of that name: it must be printable.",
-    Refusal.ROOM_FULL: "the room is full. Try again later, or another room.",
-    Refusal.NO_MORE_ROOMS: "it has as many rooms as it takes. Join another one.",
+    JoinRefusal.NAME_TAKEN: "somebody of that name is there already.",
+    JoinRefusal.BAD_NAME: "that name can't be taken: it must be printable.",
+    JoinRefusal.BAD_ROOM: "there can be no room of that name: it must be printable.",
+    JoinRefusal.ROOM_FULL: "the room is full. Try again later, or another room.",
+    JoinRefusal.NO_MORE_ROOMS: "it has as many rooms as it takes. Join another one.",
 }
 _FAILURES: Final = {
     Reason.NO_ANSWER: "No answer from {}. Is `palaver hub` running there, is the address right, "
@@ -340,7 +340,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         others = ", ".join(notice.members) or "nobody"
         self._note(f"You are in {notice.room} as {notice.name}. Already here: {others}.")
 
-    def heard(self, notice: Heard) -> None:
+    def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
         self._screen.out(f"{escape(notice.name)}: {escape(notice.text)}")
 
@@ -391,15 +391,15 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
 
     def refused(self, notice: JoinRefused) -> None:
         """The hub does not want us."""
-        known = notice.reason in Refusal.__members__.values()
-        why = _REFUSALS.get(Refusal(notice.reason)) if known else None
+        known = notice.reason in JoinRefusal.__members__.values()
+        why = _REFUSALS.get(JoinRefusal(notice.reason)) if known else None
         hint = f" Try: --name {notice.suggestion!r}" if notice.suggestion else ""
         self._note(f"The hub refuses: {why or ending_name(notice.reason)}{hint}")
 
     def closed(self, address: str, notice: Closed, *, was_in: bool) -> None:
         """It is over."""
         said = f" ({notice.text})" if notice.text else ""
-        if notice.reason in Refusal.__members__.values() and not was_in:
+        if notice.reason in JoinRefusal.__members__.values() and not was_in:
             return
         if notice.clean and notice.by is Side.LOCAL:
             self._note("You have left.")

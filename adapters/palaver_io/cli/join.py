@@ -26,11 +26,11 @@ from palaver.roles.group.events import (
     CameIn,
     Entered,
     Gap,
-    Heard,
     Interrupted,
     JoinRefused,
     JoinRoom,
     Post,
+    PostHeard,
     PostSpread,
     PostTaken,
     WentOut,
@@ -53,7 +53,7 @@ from .terminal import Prompt
 class JoinCommand:
     """One run of `palaver join`."""
 
-    messages: tuple[type[Notice], ...] = (Heard,)
+    messages: tuple[type[Notice], ...] = (PostHeard,)
 
     def __init__(self, options: JoinOptions) -> None:
         self.options = options
@@ -196,7 +196,7 @@ class JoinTalk:
 
     def _take_other(self, notice: Notice) -> None:
         match notice:
-            case Heard():
+            case PostHeard():
                 self._output.heard(notice)
             case CameIn():
                 if notice.name != self._name:

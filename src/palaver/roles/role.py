@@ -118,7 +118,7 @@ class Role(StateMachine, Generic[M]):
         self._calling: dict[int, str] = {}
         self._open: dict[int, Opened] = {}
         # Links that were given up and whose end is still to be told, and why.
-        self._given_up: dict[int, Reason] = {}
+        self._given_up: dict[int, int] = {}
         # What the endpoint has told and was not looked at yet; empty between events.
         self._untold: deque[Notice] = deque()
 
@@ -222,7 +222,7 @@ class Role(StateMachine, Generic[M]):
         except (WouldBlock, UsageError):
             self._give_up(link, Reason.OVERWHELMED, now, out)
 
-    def _give_up(self, link: int, reason: Reason, now: float, out: list[Action]) -> None:
+    def _give_up(self, link: int, reason: int, now: float, out: list[Action]) -> None:
         """End a link now. Of what it still tells, only outcomes and the end are looked at."""
         if link in self._given_up or not (link in self._open or link in self._calling):
             return

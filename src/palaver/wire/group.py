@@ -53,7 +53,7 @@ class Welcome(IntEnum):
     """It goes on, but the hub does not have all any more that it has missed."""
 
 
-class Refusal(IntEnum):
+class JoinRefusal(IntEnum):
     """Why somebody was not admitted, or not kept: reasons of this role (section 9.1)."""
 
     NAME_TAKEN = 128
@@ -74,7 +74,7 @@ class Refusal(IntEnum):
 
 def ending_name(code: int) -> str:
     """Name the reason of the end of a membership for people: "name-taken"."""
-    for names in (Reason, Refusal):
+    for names in (Reason, JoinRefusal):
         if code in names.__members__.values():
             return names(code).name.lower().replace("_", "-")
     return f"reason-{code}"

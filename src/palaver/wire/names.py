@@ -1,4 +1,4 @@
-"""Names that people give themselves, where each may be there only once (section 6.6).
+"""Names that people give themselves, where each may be there only once (6.4.2 and 6.6).
 
 Two names are the same if they look the same but for upper and lower case: both are compared in
 Unicode's normal form C, folded. That letters of different alphabets can look alike is not seen.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Container
 from unicodedata import normalize
 
+from palaver.machine import UsageError
+
 MAX_NAME = 64  # bytes of UTF-8
 MAX_SUGGESTIONS = 1000
 
@@ -18,7 +20,27 @@ def tidy(name: str) -> str:
     return normalize("NFC", name)
 
 
-def fold(name: str) -> str:
+def clean_name(name: str) -> str:
+    """Give a name as a registry keeps it, in Unicode's form NFC.
+
+    Raises UsageError if it can't be registered: empty, longer than 64 bytes of UTF-8, with
+    characters that don't print, with a space at either end, or of decimal digits only (those are
+    ids).
+    """
+    name = normalize("NFC", name)
+    if not name:
+        raise UsageError("a name has at least one character")
+    if not name.isprintable() or name != name.strip(" "):
+        raise UsageError("a name has printable characters only, and no space at either end")
+    if name.isdecimal():
+        raise UsageError("a name of digits only would be taken for an id")
+    size = len(name.encode())
+    if size > MAX_NAME:
+        raise UsageError(f"the name has {size} bytes; {MAX_NAME} are allowed")
+    return name
+
+
+def fold_name(name: str) -> str:
     """Give what two names have in common if they are the same."""
     # Folding can undo the normal form: U+1F80, for one, becomes two characters.
     return normalize("NFC", normalize("NFC", name).casefold())
@@ -38,12 +60,12 @@ def clean(name: str) -> str:
 def suggest(name: str, taken: Container[str]) -> str:
     """Give a name near to `name` whose fold is not `taken`; empty if none is found."""
     base = clean(name)
-    if fold(base) not in taken:
+    if fold_name(base) not in taken:
         return base
     for number in range(2, MAX_SUGGESTIONS):
         tail = f"-{number}"
         candidate = cut(base, MAX_NAME - len(tail)) + tail
-        if fold(candidate) not in taken:
+        if fold_name(candidate) not in taken:
             return candidate
     return ""
 

@@ -13,13 +13,13 @@ from palaver.wire.group import (
     TOKEN_SIZE,
     Admitted,
     Join,
+    JoinRefusal,
     Members,
-    Refusal,
     Refused,
     Welcome,
 )
 from palaver.wire.group_log import Coming, Going
-from palaver.wire.names import fold, is_name, suggest, tidy
+from palaver.wire.names import fold_name, is_name, suggest, tidy
 
 from . import relay
 from .events import MemberCame, MemberWent
@@ -34,7 +34,7 @@ LATE, ABSENCE, EMPTY = range(3)
 
 def room_key(name: str) -> str:
     """Give what names of the same room have in common."""
-    return fold(name)
+    return fold_name(name)
 
 
 def meet(hub: Hub, seat: Seat, join: Join, now: float, out: list[Action]) -> None:
@@ -58,7 +58,7 @@ def welcome_back(
     if join.last > seat.sent:
         hub.give_up(visitor.link, Reason.PROTOCOL_ERROR, now, out)
     elif seat.state is SeatState.ABSENT and len(room.present) >= hub.rules.members:
-        hub.step(visitor, SeatInput.REFUSE, Refused(Refusal.ROOM_FULL), now, out)
+        hub.step(visitor, SeatInput.REFUSE, Refused(JoinRefusal.ROOM_FULL), now, out)
     else:
         link, address = visitor.link, visitor.address
         hub.step(visitor, SeatInput.FORGET, None, now, out)
@@ -71,19 +71,19 @@ def welcome_back(
 def find_refusal(hub: Hub, join: Join) -> Refused | None:
     """Say why somebody new can't be admitted, if so."""
     if not is_name(tidy(join.room)) or len(tidy(join.room).encode()) > MAX_ROOM:
-        return Refused(Refusal.BAD_ROOM)
+        return Refused(JoinRefusal.BAD_ROOM)
     number = hub.room_names.get(room_key(join.room))
     room = None if number is None else hub.rooms[number]
     taken = {} if room is None else room.names
     name = tidy(join.name)
     if not is_name(name):
-        return Refused(Refusal.BAD_NAME, suggest(name, taken))
-    if fold(name) in taken:
-        return Refused(Refusal.NAME_TAKEN, suggest(name, taken))
+        return Refused(JoinRefusal.BAD_NAME, suggest(name, taken))
+    if fold_name(name) in taken:
+        return Refused(JoinRefusal.NAME_TAKEN, suggest(name, taken))
     if room is not None:
-        return Refused(Refusal.ROOM_FULL) if len(room.present) >= hub.rules.members else None
+        return Refused(JoinRefusal.ROOM_FULL) if len(room.present) >= hub.rules.members else None
     has_place = len(hub.rooms) < hub.rules.rooms or any(r.is_empty for r in hub.rooms.values())
-    return None if has_place else Refused(Refusal.NO_MORE_ROOMS)
+    return None if has_place else Refused(JoinRefusal.NO_MORE_ROOMS)
 
 
 def admit(hub: Hub, seat: Seat, join: Join, now: float, out: list[Action]) -> None:
@@ -97,7 +97,7 @@ def admit(hub: Hub, seat: Seat, join: Join, now: float, out: list[Action]) -> No
     hub.by_token[seat.token] = seat
     for lost in list(room.absent.values()):
         # The name of somebody who is away is free: who comes back without its token may have it.
-        if fold(lost.name) == fold(seat.name):
+        if fold_name(lost.name) == fold_name(seat.name):
             hub.step(lost, SeatInput.FORGET, None, now, out)
     start = room.before_posts(min(join.backlog, hub.rules.backlog))
     room.enter(seat, Coming.NEW)
@@ -118,7 +118,7 @@ def take_over(
 ) -> None:
     """Go on with somebody on a new link; the others need not know."""
     join, old = subject
-    hub.command(Abort(old, Refusal.TAKEN_OVER), now, out)
+    hub.command(Abort(old, JoinRefusal.TAKEN_OVER), now, out)
     room = hub.room_of(seat)
     room.behind.pop(seat.number, None)
     relay.note_authors(hub, room, room.count(seat, join.last), now)
@@ -176,7 +176,7 @@ def dismiss(hub: Hub, seat: Seat, _: object, now: float, out: list[Action]) -> N
     """Part with somebody who does not say what it wants."""
     link = seat.link
     hub.unseat(seat)
-    hub.command(Abort(link, Refusal.LATE), now, out)
+    hub.command(Abort(link, JoinRefusal.LATE), now, out)
 
 
 def forget(hub: Hub, seat: Seat, _: object, __: float, ___: list[Action]) -> None:

@@ -58,7 +58,7 @@ class Entered(Notice):
 
 
 @value
-class Heard(Notice):
+class PostHeard(Notice):
     """Another member has said `text`; `number` is the place in the room's order."""
 
     link: int

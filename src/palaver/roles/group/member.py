@@ -32,9 +32,9 @@ from palaver.wire.group import (
     Admitted,
     GroupMessage,
     Join,
+    JoinRefusal,
     Members,
     Receipt,
-    Refusal,
     Refused,
     check_names,
     check_post,
@@ -64,7 +64,7 @@ MAY_COME_BACK = {
     Reason.NO_ANSWER,
     Reason.RESET,
     Reason.DISCONNECTED,
-    Refusal.LATE,
+    JoinRefusal.LATE,
 }
 """Ends of a link that are not the end of the membership."""
 
@@ -75,8 +75,9 @@ class Member(Role[GroupMessage]):
     """Memberships of rooms, each over a link of its own.
 
     Takes `JoinRoom` and `Post`, and `Leave`, `Abort`, `Pause` and `Resume` as a link does. Tells
-    `Dialing`, `StillDialing`, `Entered`, `Heard`, `CameIn`, `WentOut`, `PostTaken`, `PostSpread`,
-    `Overdue`, `Undelivered`, `Writable`, `Interrupted`, `Gap`, `JoinRefused` and `Closed`.
+    `Dialing`, `StillDialing`, `Entered`, `PostHeard`, `CameIn`, `WentOut`, `PostTaken`,
+    `PostSpread`, `Overdue`, `Undelivered`, `Writable`, `Interrupted`, `Gap`, `JoinRefused` and
+    `Closed`.
     """
 
     __slots__ = ("_ended", "_last", "by_link", "counts", "memberships", "rules", "timers")

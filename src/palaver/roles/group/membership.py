@@ -21,11 +21,11 @@ from .events import (
     CameIn,
     Entered,
     Gap,
-    Heard,
     Interrupted,
     JoinRefused,
     JoinRoom,
     Post,
+    PostHeard,
     PostSpread,
     PostTaken,
     WentOut,
@@ -305,7 +305,7 @@ def take_entry(
     """Tell of an entry; False if there can't be one like it."""
     link = one.number
     if isinstance(entry, Posted):
-        out.append(Heard(link, number, entry.name, entry.text))
+        out.append(PostHeard(link, number, entry.name, entry.text))
     elif isinstance(entry, Joined):
         one.members[entry.name] = None
         out.append(CameIn(link, number, entry.name, Coming(entry.how)))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from palaver.machine import Address, copy_slots
 from palaver.wire.group import TOKEN_SIZE, Post
 from palaver.wire.group_log import LOG_HEADER_SIZE, Coming, Joined, Left, Taken, encode_log
-from palaver.wire.names import fold
+from palaver.wire.names import fold_name
 
 from .rules import HubRules
 from .states import SeatState
@@ -157,14 +157,14 @@ class Room:
         """Let somebody come in, and note it in the log."""
         self.absent.pop(seat.number, None)
         self.present[seat.number] = seat
-        self.names[fold(seat.name)] = seat
+        self.names[fold_name(seat.name)] = seat
         self._append(Record(Joined(how, seat.name).encode())).came = seat.name
         seat.counted = self.last
 
     def exit(self, seat: Seat, how: int) -> list[int]:
         """Let somebody go, and note it in the log; give the authors who waited for it."""
         del self.present[seat.number]
-        del self.names[fold(seat.name)]
+        del self.names[fold_name(seat.name)]
         self.behind.pop(seat.number, None)
         authors = self._give_up_on(seat)
         self._append(Record(Left(how, seat.name).encode())).went = seat.name
@@ -172,13 +172,13 @@ class Room:
 
     def members_at(self, number: int) -> list[str]:
         """Give who was there after entry `number`: one of the log, or the one before."""
-        names = {fold(seat.name): seat.name for seat in self.present.values()}
+        names = {fold_name(seat.name): seat.name for seat in self.present.values()}
         for place in range(self.last, number, -1):
             record = self.log[place]
             if record.came:
-                names.pop(fold(record.came), None)
+                names.pop(fold_name(record.came), None)
             elif record.went:
-                names[fold(record.went)] = record.went
+                names[fold_name(record.went)] = record.went
         return list(names.values())
 
     # The log

@@ -1,0 +1,68 @@
+"""`palaver peer`: what it brings to a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from palaver import Event, Heard, Notice, Peer
+from palaver_io.addresses import resolve_peer
+from palaver_io.opening import open_caller
+from palaver_io.port import Port
+
+from .peer_output import JsonPeerOutput, PeerOutput, PlainPeerOutput
+from .peer_talk import PeerPolicy, PeerTalk
+from .people_arguments import PeerOptions
+from .screen import Screen
+from .session import CannotStartError
+from .status import EXIT_USAGE
+
+
+class PeerCommand:
+    """One run of `palaver peer`."""
+
+    messages: tuple[type[Notice], ...] = (Heard,)
+
+    def __init__(self, options: PeerOptions) -> None:
+        self.options = options
+        self.machine = self._make_machine(options.host, options.port)
+        self._output: PeerOutput | None = None
+
+    def make_output(self, screen: Screen, *, numbered: bool) -> PeerOutput:
+        """Make what tells people or programs; `numbered`: lines are known by their numbers."""
+        self._output = (
+            JsonPeerOutput(screen)
+            if self.options.json
+            else PlainPeerOutput(screen, verbose=self.options.verbose, numbered=numbered)
+        )
+        return self._output
+
+    def open_port(self) -> Port:
+        """Open the socket, and look up the registry. Raises CannotStartError."""
+        options = self.options
+        try:
+            registry = resolve_peer(options.host, options.port)
+            self.machine = self._make_machine(*registry)
+            return open_caller(registry, tcp=False)
+        except ValueError as error:
+            raise CannotStartError(str(error), EXIT_USAGE) from error
+        except OSError as error:
+            raise CannotStartError(error.strerror or str(error)) from error
+
+    def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> PeerTalk:
+        """Make what gives meaning; called after `make_output`."""
+        assert self._output is not None
+        options = self.options
+        policy = PeerPolicy(
+            registry=self.machine.client.address,
+            name=options.name,
+            accept=options.accept,
+            timeout=options.timeout,
+            wait=options.wait,
+            is_interactive=is_interactive,
+        )
+        return PeerTalk(perform, self._output, policy)
+
+    def _make_machine(self, host: str, port: int) -> Peer:
+        options = self.options
+        return Peer(os.urandom, name=options.name, registry=(host, port), timing=options.timing)

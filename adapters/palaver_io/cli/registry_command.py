@@ -1,0 +1,260 @@
+"""`palaver registry`: a table of who is there, printed at each coming and going."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from palaver import (
+    Address,
+    Entry,
+    Event,
+    Gone,
+    Joined,
+    Notice,
+    Registry,
+    Retire,
+    Snapshot,
+    TakeSnapshot,
+    UsageError,
+    Why,
+)
+from palaver_io.addresses import format_address
+from palaver_io.opening import open_listener
+from palaver_io.port import Port
+
+from .escape import escape
+from .lines import EndOfInput, Input
+from .network import explain_bind_error
+from .people_arguments import RegistryOptions
+from .screen import Screen
+from .session import CannotStartError
+from .status import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
+from .telling import JsonTeller, PlainTeller, Teller
+from .terminal import Prompt
+
+_MOST_SHOWN: Final = 50  # rows of the table
+
+
+class RegistryOutput(Teller):
+    """Tells who comes and goes."""
+
+    @abstractmethod
+    def serving(self, host: str, port: int, address: str) -> None:
+        """The registry can be reached."""
+
+    @abstractmethod
+    def joined(self, entry: Entry, *, resumed: bool) -> None:
+        """Somebody is there."""
+
+    @abstractmethod
+    def gone(self, entry: Entry, why: Why) -> None:
+        """Somebody is not there any more."""
+
+    @abstractmethod
+    def table(self, rows: list[tuple[Entry, str]]) -> None:
+        """All who are there now, each with since when."""
+
+
+class JsonRegistryOutput(JsonTeller, RegistryOutput):
+    """One JSON object a line."""
+
+    def serving(self, host: str, port: int, address: str) -> None:
+        """The registry can be reached."""
+        self._write("serving", host=host, port=port, address=address)
+
+    def joined(self, entry: Entry, *, resumed: bool) -> None:
+        """Somebody is there."""
+        self._write("joined", **_describe(entry), resumed=resumed)
+
+    def gone(self, entry: Entry, why: Why) -> None:
+        """Somebody is not there any more."""
+        self._write("gone", **_describe(entry), why=why.value)
+
+    def table(self, rows: list[tuple[Entry, str]]) -> None:
+        """All who are there now, each with since when."""
+        self._write("table", entries=[{**_describe(one), "since": since} for one, since in rows])
+
+
+class PlainRegistryOutput(PlainTeller, RegistryOutput):
+    """The table on stdout, what changes it on stderr."""
+
+    def serving(self, host: str, port: int, address: str) -> None:  # noqa: ARG002
+        """The registry can be reached."""
+        self._note(f"Registry at {address}.")
+        self._note(f"People come with:  palaver peer --name NAME --registry {address}")
+
+    def joined(self, entry: Entry, *, resumed: bool) -> None:
+        """Somebody is there."""
+        again = " again" if resumed else ""
+        self._note(f"{entry.name} is here{again}, with id {entry.id}.")
+
+    def gone(self, entry: Entry, why: Why) -> None:
+        """Somebody is not there any more."""
+        how = "has left" if why is Why.LEFT else "is gone without a word"
+        self._note(f"{entry.name} (id {entry.id}) {how}.")
+
+    def table(self, rows: list[tuple[Entry, str]]) -> None:
+        """All who are there now, each with since when."""
+        if not rows:
+            self._screen.out("(nobody is here)")
+            return
+        cells = [("id", "name", "address", "since")]
+        cells += [
+            (str(one.id), escape(one.name), escape(format_address(one.address)), since)
+            for one, since in rows[:_MOST_SHOWN]
+        ]
+        widths = [max(len(row[column]) for row in cells) for column in range(3)]
+        for row in cells:
+            left = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=False))
+            self._screen.out(f"{left}  {row[3]}")
+        if len(rows) > _MOST_SHOWN:
+            self._screen.out(f"... and {len(rows) - _MOST_SHOWN} more")
+        self._screen.out("")
+
+
+def _describe(entry: Entry) -> dict[str, object]:
+    return {"id": entry.id, "name": entry.name, "address": format_address(entry.address)}
+
+
+class RegistryTalk:
+    """One run of `palaver registry`."""
+
+    wants_line = False
+
+    def __init__(
+        self, perform: Callable[[Event], object], output: RegistryOutput, state: Path | None
+    ) -> None:
+        self.is_over = False
+        self.status = EXIT_OK
+        self._perform = perform
+        self._output = output
+        self._state = state
+        self._rows: dict[int, tuple[Entry, str]] = {}
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether there is somebody to take leave of."""
+        return bool(self._rows)
+
+    def begin(self, address: Address) -> None:
+        """Start: the registry can be reached at `address`."""
+        self._output.serving(*address, format_address(address))
+        self._save()
+
+    def take_notice(self, notice: Notice) -> None:
+        """Take what the machine tells."""
+        if isinstance(notice, Snapshot):
+            self._write(notice.data)
+        elif self.is_over:
+            return
+        elif isinstance(notice, Joined):
+            entry = notice.entry
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            self._rows[entry.id] = (entry, since)
+            self._save()
+            self._output.joined(entry, resumed=notice.resumed)
+            self._show()
+        elif isinstance(notice, Gone):
+            self._rows.pop(notice.entry.id, None)
+            self._save()
+            self._output.gone(notice.entry, notice.why)
+            self._show()
+
+    def take_input(self, item: Input) -> None:
+        """Take a line: there is nothing to be said; and the end of input ends nothing."""
+        if not isinstance(item, EndOfInput):
+            self._output.hint("A registry takes no commands; Ctrl-C ends it.")
+
+    def stop(self, status: int = EXIT_OK) -> None:
+        """Tell all who are there that this registry goes away; the state stays as it is."""
+        self.status = max(self.status, status)
+        if not self.is_over:
+            self.is_over = True
+            self._perform(Retire())
+
+    def prompt(self) -> Prompt:
+        """Show nothing: no lines are expected."""
+        return Prompt("")
+
+    def _show(self) -> None:
+        self._output.table([self._rows[number] for number in sorted(self._rows)])
+
+    def _save(self) -> None:
+        if self._state is not None:
+            self._perform(TakeSnapshot())
+
+    def _write(self, data: bytes) -> None:
+        """Put the state into its file, so that there is a whole one at any moment."""
+        assert self._state is not None
+        part = self._state.with_name(f"{self._state.name}.part")
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._state)
+        except OSError as error:
+            self._output.problem(
+                f"can't keep the state in {self._state}: {error.strerror}; it is lost in a restart"
+            )
+            self.status = EXIT_FAILURE
+
+
+class RegistryCommand:
+    """One run of `palaver registry`."""
+
+    messages: tuple[type[Notice], ...] = ()
+
+    def __init__(self, options: RegistryOptions) -> None:
+        self.options = options
+        self.machine = Registry(os.urandom, max_entries=options.max_entries, timing=options.timing)
+        self._output: RegistryOutput | None = None
+
+    def make_output(self, screen: Screen, *, numbered: bool) -> RegistryOutput:  # noqa: ARG002
+        """Make what tells people or programs."""
+        kind = JsonRegistryOutput if self.options.json else PlainRegistryOutput
+        self._output = kind(screen)
+        return self._output
+
+    def open_port(self) -> Port:
+        """Open the socket, and take up the state. Raises CannotStartError."""
+        options = self.options
+        if options.state is not None and options.state.exists():
+            self._restore(options.state)
+        try:
+            return open_listener(options.host, options.port, tcp=False)
+        except ValueError as error:
+            raise CannotStartError(str(error), EXIT_USAGE) from error
+        except OSError as error:
+            problem = explain_bind_error(error, options.host, options.port)
+            raise CannotStartError(problem.replace("palaver listen", "palaver registry")) from error
+
+    def make_talk(
+        self,
+        perform: Callable[[Event], object],
+        *,
+        is_interactive: bool,  # noqa: ARG002
+    ) -> RegistryTalk:
+        """Make what gives meaning; called after `make_output`."""
+        assert self._output is not None
+        return RegistryTalk(perform, self._output, self.options.state)
+
+    def _restore(self, path: Path) -> None:
+        try:
+            self.machine = Registry(
+                os.urandom,
+                max_entries=self.options.max_entries,
+                snapshot=path.read_bytes(),
+                timing=self.options.timing,
+            )
+        except OSError as error:
+            raise CannotStartError(f"can't read {path}: {error.strerror}") from error
+        except UsageError as error:
+            raise CannotStartError(
+                f"{path}: {error}; move it away to begin with an empty table"
+            ) from error
