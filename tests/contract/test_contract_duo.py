@@ -246,7 +246,7 @@ def test_aborting_loses_the_conversation_for_both(mixed: Scene) -> None:
 
 
 def test_a_killed_peer_is_missed_and_what_was_lost_is_told(mixed: Scene) -> None:
-    listener, ann, bob = mixed.meet()
+    listener, ann, bob = mixed.meet(timing=FAST)
     bob.send("received before")
     ann.send("delivered")
     ann.flush(PATIENCE)
