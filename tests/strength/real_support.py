@@ -22,7 +22,7 @@ from io_support import PATIENCE
 
 from palaver import Address, Timing
 from palaver.sim import FaultInjector, Faults
-from palaver_io import BlockingDriver, Conversation
+from palaver_io import Conversation
 from palaver_io.station import Station
 
 ONE_WAY = 0.015
@@ -268,13 +268,6 @@ class Chat:
 def station_of(conversation: Conversation) -> Station:
     """Give what runs a conversation, for looking at."""
     return conversation._dialogue.station
-
-
-def driver_of(conversation: Conversation) -> BlockingDriver:
-    """Give the driver below a conversation."""
-    driver = station_of(conversation).driver
-    assert isinstance(driver, BlockingDriver)
-    return driver
 
 
 def stats_of(conversation: Conversation) -> dict[str, int]:

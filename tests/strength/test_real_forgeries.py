@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 from io_support import ON_LINUX, PATIENCE, leaving_nothing_behind
-from real_support import TALK, Chat, Relay, driver_of, station_of, stats_of, tables_of
+from real_support import TALK, Chat, Relay, station_of, stats_of, tables_of
 from spoof_support import Spoofer
 from strength_support import forged_hello, weight
 
@@ -30,7 +30,7 @@ from palaver.wire.packets import (
     Welcome,
 )
 from palaver.wire.sealing import CLEAR
-from palaver_io import Conversation, connect, listen
+from palaver_io import BlockingDriver, Conversation, connect, listen
 
 FORGED = 100_000
 BURST = 200
@@ -120,8 +120,10 @@ class Victim:
     def __init__(self, end: Conversation, relay: Relay, *, is_caller: bool, seed: int) -> None:
         self.end = end
         self.station = station_of(end)
-        self.driver = driver_of(end)
-        self.address: Address = ("127.0.0.1", self.driver.address[1])
+        driver = self.station.driver
+        assert isinstance(driver, BlockingDriver)
+        self.driver = driver
+        self.address: Address = ("127.0.0.1", self.station.driver.address[1])
         self._relay = relay
         self._is_caller = is_caller
         self.overheard, sent = relay.from_callee, relay.from_caller
@@ -149,7 +151,7 @@ class Victim:
 
     @property
     def weight(self) -> int:
-        return self.driver.inspect(lambda: weight(self.station._machine))
+        return self.station.driver.inspect(lambda: weight(self.station._machine))
 
 
 class Attack:
@@ -172,8 +174,7 @@ class Attack:
                 self._send(victim, self._random.choice(HOSTS), victim.forger.make())
         self.overtake(iter(lambda: self._random.choice(HOSTS), ""))
         for victim in self.victims:
-            driver = victim.driver
-            assert driver.wait_until(victim.is_through, PATIENCE), "some of it got lost"
+            assert victim.driver.wait_until(victim.is_through, PATIENCE), "some of it got lost"
             now = tables_of(victim.end)
             assert now.pop("hosts") <= len(HOSTS)
             assert now == {"links": 1, "half_open": 0, "waiting": 0, "tombstones": 0}
@@ -254,8 +255,7 @@ def test_100_000_forged_and_replayed_packets_move_nothing_end_nothing_and_leave_
             assert min(stats[one] for one in ("damaged", "duplicates", "unknown")) > FORGED / 20
         # What was answered is forgotten a second later, and then there is nothing left of it all.
         for victim, weight_before in zip(victims, held, strict=True):
-            driver = victim.driver
-            assert driver.wait_until(lambda end=victim: end.hosts == 0, PATIENCE)  # type: ignore[misc]
+            assert victim.driver.wait_until(lambda end=victim: end.hosts == 0, PATIENCE)  # type: ignore[misc]
             assert victim.weight <= weight_before + 10
 
 
