@@ -88,10 +88,18 @@ class Driver:
 
     # Getters
 
+    takes_threads = False
+    """Whether verbs may be called from any thread."""
+
     @property
     def is_closed(self) -> bool:
         """Whether the driver has ended, or failed, or is about to."""
         return self._closing
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is being closed; with an idle machine, nothing is left to do."""
+        return self._port.is_idle
 
     @property
     def traffic(self) -> dict[str, int]:
