@@ -180,6 +180,7 @@ def test_a_thousand_hosts_with_100_hellos_each_disturb_nobody_and_leave_nothing(
         assert bob.driver.wait_until(bob.is_content, PATIENCE)
         before, held = bob.tables, bob.weight
         flood = Flood(stack, bob, seed=1)
+        began = monotonic()
         # First from one host only.
         flood.pour(flood.neighbours[-BURST:])
         assert flood.peaks["half_open"] == Limits().half_open_per_host
@@ -217,9 +218,11 @@ def test_a_thousand_hosts_with_100_hellos_each_disturb_nobody_and_leave_nothing(
         assert flood.peaks["hosts"] <= 1024
         assert flood.peaks["waiting"] == flood.peaks["tombstones"] == 0
         assert set(flood.replies) == {"WELCOME", "COOKIE"}
-        assert flood.replies["WELCOME"] <= limits.half_open + 1  # Carl's place, when he was in
+        # On a slow machine the places are free again before it is over; Carl's is when he is in.
+        turns = 1 + int((monotonic() - began) / TALK.half_open)
+        assert flood.replies["WELCOME"] <= turns * limits.half_open + 1
         assert bob.driver.wait_until(bob.is_content, PATIENCE)
-        bob.put_forward(10.0)
+        bob.put_forward(TALK.half_open)
         assert bob.tables == before | {"links": 2}
         assert (set(bob.opened), bob.closed) == ({"Ann", "Carl"}, [])
         carls = bob.driver.inspect(lambda: weight(bob.endpoint.links[bob.opened["Carl"]]))
