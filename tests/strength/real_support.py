@@ -19,8 +19,9 @@ from itertools import pairwise
 from time import monotonic
 
 from io_support import PATIENCE
+from strength_support import weight
 
-from palaver import Address, Timing
+from palaver import Address, Endpoint, Timing
 from palaver.sim import FaultInjector, Faults
 from palaver_io import Conversation
 from palaver_io.station import Station
@@ -201,6 +202,11 @@ class Hearer:
         assert self.trouble is None, f"{self.who}: {self.trouble!r}"
         assert not self._thread.is_alive(), f"{self.who} still waits for the end"
 
+    def abort(self) -> None:
+        """End the conversation and the thread."""
+        self.conversation.abort()
+        self._thread.join(PATIENCE)
+
 
 class Chat:
     """Two ends of a conversation; each says numbered texts, and each writes down what it hears."""
@@ -280,3 +286,14 @@ def tables_of(conversation: Conversation) -> dict[str, int]:
     """Give how much the machine of a conversation remembers."""
     stats = stats_of(conversation)
     return {name: stats[name] for name in TABLES}
+
+
+def weight_of(endpoint: Endpoint) -> int:
+    """Count all that an endpoint holds on to, but for its timers; under the lock.
+
+    Timers that were put off stay on a heap until they come to its top: how many there are is a
+    matter of luck, up to a bound.
+    """
+    heap = endpoint._agenda._heap
+    assert len(heap) <= 2 * len(endpoint.links) + 64, f"{len(heap)} timers"
+    return weight(endpoint) - weight(heap)

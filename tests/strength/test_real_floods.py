@@ -14,7 +14,7 @@ from zlib import crc32
 
 import pytest
 from io_support import ON_LINUX, PATIENCE, leaving_nothing_behind
-from real_support import TABLES, TALK, Hearer
+from real_support import TABLES, TALK, Hearer, weight_of
 from spoof_support import Spoofer
 from strength_support import forged_hello, weight
 
@@ -109,7 +109,7 @@ class Bob:
 
     @property
     def weight(self) -> int:
-        return self.driver.inspect(lambda: weight(self.endpoint))
+        return self.driver.inspect(lambda: weight_of(self.endpoint))
 
     def put_forward(self, seconds: float) -> None:
         """Let that much time pass for him alone."""
@@ -175,11 +175,12 @@ def test_a_thousand_hosts_with_100_hellos_each_disturb_nobody_and_leave_nothing(
         bob = Bob()
         stack.callback(bob.driver.close)
         ann = connect(*bob.address, name="Ann", timeout=PATIENCE, timing=TALK)
-        stack.callback(ann.abort)
         hearer = Hearer(ann, "Ann")
+        stack.callback(hearer.abort)
         assert bob.driver.wait_until(bob.is_content, PATIENCE)
         before, held = bob.tables, bob.weight
         flood = Flood(stack, bob, seed=1)
+        began = monotonic()
         # First from one host only.
         flood.pour(flood.neighbours[-BURST:])
         assert flood.peaks["half_open"] == Limits().half_open_per_host
@@ -217,10 +218,12 @@ def test_a_thousand_hosts_with_100_hellos_each_disturb_nobody_and_leave_nothing(
         assert flood.peaks["hosts"] <= 1024
         assert flood.peaks["waiting"] == flood.peaks["tombstones"] == 0
         assert set(flood.replies) == {"WELCOME", "COOKIE"}
-        assert flood.replies["WELCOME"] <= limits.half_open + 1  # Carl's place, when he was in
+        # On a slow machine the places are free again before it is over; Carl's is when he is in.
+        turns = 1 + int((monotonic() - began) / TALK.half_open)
+        assert flood.replies["WELCOME"] <= turns * limits.half_open + 1
         assert bob.driver.wait_until(bob.is_content, PATIENCE)
-        bob.put_forward(10.0)
+        bob.put_forward(TALK.half_open)
         assert bob.tables == before | {"links": 2}
         assert (set(bob.opened), bob.closed) == ({"Ann", "Carl"}, [])
         carls = bob.driver.inspect(lambda: weight(bob.endpoint.links[bob.opened["Carl"]]))
-        assert bob.weight <= held + carls + 10
+        assert bob.weight <= held + carls

@@ -11,9 +11,9 @@ from threading import Event
 
 import pytest
 from io_support import ON_LINUX, PATIENCE, leaving_nothing_behind
-from real_support import TALK, Chat, Relay, station_of, stats_of, tables_of
+from real_support import TALK, Chat, Relay, station_of, stats_of, tables_of, weight_of
 from spoof_support import Spoofer
-from strength_support import forged_hello, weight
+from strength_support import forged_hello
 
 from palaver import Address, Reason
 from palaver.sim import SeededRandom
@@ -151,7 +151,7 @@ class Victim:
 
     @property
     def weight(self) -> int:
-        return self.station.driver.inspect(lambda: weight(self.station._machine))
+        return self.station.driver.inspect(lambda: weight_of(self.station._machine._endpoint))
 
 
 class Attack:
