@@ -2,8 +2,11 @@
 
     from palaver_io import connect, listen
 
-`connect` and `listen` are for threads and blocking calls; `BlockingDriver`, below them, runs any
-machine.
+`connect` and `listen` are for threads and blocking calls. The same two are in `palaver_io.aio`
+for asyncio, and in `palaver_io.selecting` for a single thread.
+
+Below them are the drivers, which run any machine on any port: `BlockingDriver`, `SelectorsDriver`
+and `AsyncioDriver`.
 """
 
 from .addresses import (
@@ -11,11 +14,13 @@ from .addresses import (
     DEFAULT_PORT,
     format_address,
     list_local_addresses,
+    open_tcp_socket,
     open_udp_socket,
     parse_address,
     resolve,
     resolve_peer,
 )
+from .asyncio_driver import AsyncioDriver
 from .blocking import BlockingDriver
 from .conversation import Conversation
 from .errors import (
@@ -27,10 +32,14 @@ from .errors import (
     NotDelivered,
 )
 from .facade import Listener, connect, listen
+from .selectors_driver import SelectorsDriver
+from .tcp import TcpPort
+from .udp import UdpPort
 
 __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
+    "AsyncioDriver",
     "BlockingDriver",
     "ConnectFailed",
     "Conversation",
@@ -40,10 +49,14 @@ __all__ = [
     "Listener",
     "ListenerClosed",
     "NotDelivered",
+    "SelectorsDriver",
+    "TcpPort",
+    "UdpPort",
     "connect",
     "format_address",
     "list_local_addresses",
     "listen",
+    "open_tcp_socket",
     "open_udp_socket",
     "parse_address",
     "resolve",

@@ -20,6 +20,7 @@ DEFAULT_PORT = 65432
 
 _MAPPED = "::ffff:"
 _BUFFER_SIZE = 1 << 20  # bytes; room for some 400 datagrams while the program is busy
+_BACKLOG = 1024  # callers that the system keeps until they are taken; it may allow for fewer
 
 
 # What people type
@@ -153,19 +154,33 @@ def open_udp_socket(host: str, port: int) -> socket.socket:
     Port 0 takes a free one. "::" takes IPv4 too, where the system lets it. Raises OSError that
     says why the address can't be had, and ValueError for a port out of range.
     """
+    return _open_socket(host, port, socket.SOCK_DGRAM)
+
+
+def open_tcp_socket(host: str, port: int) -> socket.socket:
+    """Open a TCP socket that listens; the rest is as with `open_udp_socket`."""
+    return _open_socket(host, port, socket.SOCK_STREAM)
+
+
+def _open_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     address = resolve(host or "0.0.0.0", port)  # noqa: S104 - asked for
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(family, kind)
     try:
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_SIZE)
+        if kind == socket.SOCK_DGRAM:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                with suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_SIZE)
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows would let others take the port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        elif kind == socket.SOCK_STREAM:  # not kept from it by connections that are over
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address[0] == "::":
             with suppress(OSError, AttributeError):
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(to_sockaddr(address, family))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(_BACKLOG)
     except OSError as exc:
         sock.close()
         raise OSError(exc.errno, f"can't open {format_address(address)}: {exc.strerror}") from exc

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING
 
-from palaver import (
-    Abort,
-    Address,
-    Closed,
-    Finish,
-    Resume,
-    Say,
-    Undelivered,
-    WouldBlock,
-)
+from palaver import Address, Closed
 
+from .dialogue import Dialogue, run
 from .errors import ConversationOver, DriverFailed
-from .mailbox import Mailbox
-from .station import Station
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,9 +25,12 @@ class Conversation:
             for text in conversation:
                 print(text)
 
-    Any method may be called from any thread, and by several at a time; of several readers each
-    text goes to one. Timeouts are in seconds; None waits as long as it takes, and when time is out
-    Python's TimeoutError is raised. Any method raises DriverFailed if a bug has stopped the driver.
+    Timeouts are in seconds; None waits as long as it takes, and when time is out Python's
+    TimeoutError is raised. Any method raises DriverFailed if a bug has stopped the driver.
+
+    From `palaver_io.connect` and `listen`, any method may be called from any thread, and by several
+    at a time; of several readers each text goes to one. From `palaver_io.selecting`, methods may be
+    called from one thread only, and the conversation goes on only while one of them waits.
 
     A program that doesn't read makes its peer wait: beyond 64 unread texts only those still come
     that were on their way, at most the window of `Limits`.
@@ -46,30 +38,26 @@ class Conversation:
     Leaving a `with` block closes the conversation; leaving it by an exception aborts it.
     """
 
-    def __init__(
-        self, station: Station, mailbox: Mailbox, on_closed: Callable[[], object] = lambda: None
-    ) -> None:
-        """For `connect` and `Listener`. `on_closed` is called after each `close` or `abort`."""
-        self._station = station
-        self._box = mailbox
-        self._on_closed = on_closed
+    def __init__(self, dialogue: Dialogue) -> None:
+        """For `connect` and `Listener`."""
+        self._dialogue = dialogue
 
     # Getters
 
     @property
     def address(self) -> Address:
         """The peer's address."""
-        return self._box.address
+        return self._dialogue.box.address
 
     @property
     def peer_name(self) -> str:
         """What the peer calls itself; it may be empty, and proves nothing."""
-        return self._box.name
+        return self._dialogue.box.name
 
     @property
     def closed(self) -> Closed | None:
         """How the conversation has ended, or None. Texts that came before may still be unread."""
-        return self._box.closed
+        return self._dialogue.box.closed
 
     @property
     def undelivered(self) -> list[tuple[int, str]]:
@@ -77,51 +65,20 @@ class Conversation:
 
         Such texts may have arrived all the same. Empty while the conversation goes on.
         """
-        with self._box.changed:
-            return sorted(self._box.lost.items())
+        with self._dialogue.station.guard:
+            return sorted(self._dialogue.box.lost.items())
 
     # Sending
 
-    def send(self, text: str, *, timeout: float | None = None) -> int:
+    def send(self, text: str, *, timeout: float | None = None, wait: bool = True) -> int:
         """Send `text`, at most 65,535 bytes in UTF-8; give its number.
 
-        Waits while the send queue is full; otherwise the text is on its way, or queued, at once.
-        Raises TimeoutError, UsageError (the text can't be sent, or `finish` was called),
-        ConversationOver or ConversationLost (the conversation has ended). Nothing was sent then.
+        Waits while the send queue is full, or, with `wait` False, raises WouldBlock at once;
+        otherwise the text is on its way, or queued, when this returns. Raises TimeoutError,
+        UsageError (the text can't be sent, or `finish` was called), ConversationOver or
+        ConversationLost (the conversation has ended). Whatever is raised, nothing was sent.
         """
-        box = self._box
-        until = None if timeout is None else monotonic() + timeout
-        ref = self._station.next_ref()
-        with box.changed:
-            box.raise_end()
-            box.pending[ref] = text
-        try:
-            while not self._try_to_send(text, ref, until):
-                pass
-        except BaseException:
-            with box.changed:
-                box.withdraw(ref)
-            raise
-        return ref
-
-    def _try_to_send(self, text: str, ref: int, until: float | None) -> bool:
-        """Give False if the queue was full, when there is room again."""
-        box = self._box
-        # Counted before trying: room that comes between trying and waiting must not be missed.
-        before = box.writables
-        try:
-            notices = self._station.perform(Say(box.link, text, ref))
-        except WouldBlock:
-            self._wait(
-                lambda: box.ended or box.writables != before, until, "the send queue is full"
-            )
-            with box.changed:
-                box.raise_end()
-            return False
-        for notice in notices:
-            if isinstance(notice, Undelivered) and notice.ref == ref:
-                raise box.make_end(notice.reason)
-        return True
+        return run(self._dialogue.send(text, timeout, wait=wait))
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was sent has been handed to the peer's program.
@@ -129,15 +86,11 @@ class Conversation:
         Raises NotDelivered, which names what was not, if the conversation ends before; and
         TimeoutError.
         """
-        box = self._box
-        until = None if timeout is None else monotonic() + timeout
-        self._wait(lambda: box.ended or not box.pending, until, "not all was acknowledged")
-        with box.changed:
-            box.raise_loss()
+        run(self._dialogue.flush(timeout))
 
     def finish(self) -> None:
         """Tell the peer that no more texts will come, and go on receiving. Twice does no harm."""
-        self._station.ask(self._box, Finish(self._box.link))
+        self._dialogue.finish()
 
     # Receiving
 
@@ -148,14 +101,7 @@ class Conversation:
         conversation was closed; ConversationLost, with the reason, if it has ended otherwise;
         TimeoutError. What arrived before that can be read first.
         """
-        box = self._box
-        with box.changed:
-            if not box.changed.wait_for(lambda: box.readable, timeout):
-                raise TimeoutError(f"no message from {box.peer} within {timeout} s")
-            text, resumes = box.read()
-        if resumes:
-            self._station.ask(box, Resume(box.link))
-        return text
+        return run(self._dialogue.receive(timeout))
 
     def __iter__(self) -> Iterator[str]:
         """Give each text as it comes, until the peer finishes or the conversation is closed.
@@ -178,28 +124,11 @@ class Conversation:
 
         Raises NotDelivered if something was lost and `flush` has not told so before.
         """
-        box = self._box
-        try:
-            self._station.leave(box)
-            with box.changed:
-                box.changed.wait_for(lambda: box.ended, timeout)
-        finally:
-            self._end()
-        with box.changed:
-            if not box.loss_told:
-                box.raise_loss()
+        run(self._dialogue.close(timeout))
 
     def abort(self) -> None:
         """End the conversation now, whatever becomes of what was sent. The peer is told, once."""
-        with self._box.changed:
-            self._box.loss_told = True
-        self._end()
-
-    def _end(self) -> None:
-        try:
-            self._station.ask(self._box, Abort(self._box.link))
-        finally:
-            self._on_closed()
+        run(self._dialogue.abort())
 
     def __enter__(self) -> Self:
         return self
@@ -217,14 +146,4 @@ class Conversation:
                 self.abort()
 
     def __repr__(self) -> str:
-        how = "open" if self._box.closed is None else self._box.closed.describe()
-        return f"<Conversation with {self._box.peer}: {how}>"
-
-    # Helpers
-
-    def _wait(self, ready: Callable[[], bool], until: float | None, trouble: str) -> None:
-        changed = self._box.changed
-        with changed:
-            timeout = None if until is None else max(0.0, until - monotonic())
-            if not changed.wait_for(ready, timeout):
-                raise TimeoutError(f"{trouble}, and the time is out (peer: {self._box.peer})")
+        return repr(self._dialogue)

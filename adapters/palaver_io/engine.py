@@ -10,13 +10,14 @@ An engine belongs to one thread at a time, and has no branch on protocol or role
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Protocol
 
 from palaver.machine import (
     Action,
     Address,
+    Disconnect,
     Event,
     Machine,
     Notice,
@@ -26,12 +27,7 @@ from palaver.machine import (
     WouldBlock,
 )
 
-
-class Port(Protocol):
-    """Where datagrams leave."""
-
-    def send(self, data: bytes, destination: Address) -> Sequence[Event]:
-        """Send or drop `data`; give what that told about addresses."""
+from .port import Port
 
 
 class Injector(Protocol):
@@ -42,7 +38,10 @@ class Injector(Protocol):
 
 
 class Engine:
-    """A machine, the port it sends from, and the program that it notifies."""
+    """A machine, the port it sends from, and the program that it notifies.
+
+    Raises UsageError for an `injector` on a port that loses nothing by itself.
+    """
 
     __slots__ = (
         "_clock",
@@ -63,6 +62,10 @@ class Engine:
         injector: Injector | None,
         clock: Callable[[], float],
     ) -> None:
+        if injector is not None and not port.is_lossy:
+            raise UsageError(
+                "faults can't be injected into TCP, which would repair them: use UDP for that"
+            )
         self._machine = machine
         self._port = port
         self._on_notice = on_notice
@@ -78,7 +81,10 @@ class Engine:
         """When `handle(())` is next due, if ever."""
         deadline = self._machine.deadline
         if self._delayed and (deadline is None or self._delayed[0][0] < deadline):
-            return self._delayed[0][0]
+            deadline = self._delayed[0][0]
+        due = self._port.deadline
+        if due is not None and (deadline is None or due < deadline):
+            return due
         return deadline
 
     def post(self, event: Event) -> None:
@@ -121,7 +127,11 @@ class Engine:
                 self._posted.extend(self._port.send(data, destination))
                 self._perform((), now, notices)
             else:
-                return
+                told = self._port.settle(now)
+                if not told:
+                    return
+                self._posted.extend(told)
+                self._perform((), now, notices)
 
     def _perform(self, actions: Iterable[Action], now: float, notices: list[Notice]) -> None:
         while True:
@@ -131,6 +141,8 @@ class Engine:
                 elif isinstance(action, Notice):
                     notices.append(action)
                     self._on_notice(action)
+                elif isinstance(action, Disconnect):
+                    self._posted.extend(self._port.disconnect(action.address))
                 else:
                     raise TypeError(f"no driver can perform {type(action).__name__}")
             if not self._posted:

@@ -1,11 +1,10 @@
 """What one conversation of a facade has heard and is waiting for.
 
-A driver's notices fill it, under the facade's lock; the verbs of any thread wait on it.
+A driver's notices fill it; verbs look at it under the driver's guard, and wait on its bell.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import Final
 
@@ -27,6 +26,7 @@ from palaver import (
 )
 
 from .addresses import format_address
+from .driver import Bell
 from .errors import ConversationLost, ConversationOver, DriverFailed, NotDelivered
 
 PAUSE_ABOVE: Final = 64  # unread messages; more stay with the peer, but for what is on its way
@@ -34,11 +34,11 @@ RESUME_BELOW: Final = 16  # unread messages
 
 
 class Mailbox:
-    """One conversation, as the notices tell it. All of it is guarded by the lock of `changed`."""
+    """One conversation, as the notices tell it."""
 
     __slots__ = (
         "address",
-        "changed",
+        "bell",
         "closed",
         "discarding",
         "failure",
@@ -55,8 +55,8 @@ class Mailbox:
         "writables",
     )
 
-    def __init__(self, lock: threading.Lock, link: int, address: Address) -> None:
-        self.changed = threading.Condition(lock)
+    def __init__(self, bell: Bell, link: int, address: Address) -> None:
+        self.bell = bell
         self.link = link
         self.address = address
         self.name = ""
@@ -98,9 +98,15 @@ class Mailbox:
     def raise_end(self) -> None:
         """Raise why nothing more can be received or sent; nothing if the conversation goes on."""
         if self.failure is not None:
-            raise DriverFailed(f"the driver has stopped: {self.failure!r}") from self.failure
+            raise self.make_failure()
         if self.closed is not None:
             raise self.make_end(self.closed.reason, self.closed.describe())
+
+    def make_failure(self) -> DriverFailed:
+        """Make the exception for a driver that has stopped."""
+        failure = DriverFailed(f"the driver has stopped: {self.failure!r}")
+        failure.__cause__ = self.failure
+        return failure
 
     def make_end(self, reason: int, text: str = "") -> ConversationOver | ConversationLost:
         """Make the exception for a conversation that has ended for `reason`."""
@@ -145,7 +151,7 @@ class Mailbox:
             self.finished = True
         elif kind is Writable:
             self.writables += 1
-        self.changed.notify_all()
+        self.bell.ring()
         if len(self.texts) > PAUSE_ABOVE and not self.paused:
             self.paused = True
             return Pause(self.link)
@@ -171,9 +177,4 @@ class Mailbox:
         self.failure = exc
         self.lost.update(self.pending)
         self.pending.clear()
-        self.changed.notify_all()
-
-    def withdraw(self, ref: int) -> None:
-        """Forget a message of which the sender is told otherwise."""
-        self.pending.pop(ref, None)
-        self.lost.pop(ref, None)
+        self.bell.ring()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from itertools import count
 
 from palaver import (
@@ -20,66 +19,66 @@ from palaver import (
     Leave,
     Notice,
     Reason,
-    Timing,
     UsageError,
 )
-from palaver.sim import FaultInjector, Faults
 
-from .blocking import BlockingDriver
+from .driver import Driver
+from .errors import DriverFailed
 from .mailbox import Mailbox
+from .opening import Settings
+from .port import Port
 
-_UNACCEPTED = 64  # conversations that may wait for accept(); further callers are sent away
+_UNACCEPTED = 1024  # conversations that may wait for accept(); further callers are sent away
 
 
 class Station:
-    """A `Duo` on a blocking driver. Its lock is never held while the driver is asked for something.
-
-    The driver's lock is taken before the station's: notices come under both.
-    """
+    """A `Duo` on a driver of any kind."""
 
     def __init__(
-        self,
-        sock: socket.socket,
-        machine: Duo,
-        timing: Timing,
-        faults: Faults | None,
-        seed: int | None,
+        self, start: Callable[..., Driver], settings: Settings, machine: Duo, port: Port
     ) -> None:
-        """Start on `sock`, which is taken over."""
-        self.lock = threading.Lock()
+        """Start `machine` on `port`, which is taken over, with the driver that `start` makes."""
         # Conversations that called us and were not accepted yet; whether more may come.
         self.waiting: deque[Mailbox] = deque()
-        self.arrived = threading.Condition(self.lock)
         self.closing = False
         self.failure: BaseException | None = None
         # What has not ended, by link.
         self._boxes: dict[int, Mailbox] = {}
         self._machine = machine
         # How long a link may live after the program has left it.
-        self._patience = timing.close_flush + timing.linger_max
+        self._patience = settings.timing.close_flush + settings.timing.linger_max
         self._refs = count(1)
         # Calls whose conversation is not in the hands of the caller yet, by ref.
         self._dialled: dict[int, Mailbox] = {}
-        injector = None
-        if faults is not None:
-            drawn = int.from_bytes(os.urandom(8), "big") if seed is None else seed
-            injector = FaultInjector(faults, drawn)
-        # Locked, so that no notice comes before the driver can be told what to do about it.
-        with self.lock:
-            self.driver = BlockingDriver(
-                machine, sock, self._on_notice, injector=injector, on_failure=self._on_failure
-            )
+        # The driver's thread may have notices before we have the driver.
+        self._started = threading.Event()
+        try:
+            injector = settings.make_injector()
+        except BaseException:
+            port.close()
+            raise
+        self.driver = start(
+            machine, port, self._on_notice, injector=injector, on_failure=self._on_failure
+        )
+        self.guard = self.driver.guard
+        self.arrived = self.driver.make_bell()
+        self._started.set()
 
     # Getters
 
     def boxes(self) -> list[Mailbox]:
         """Give the conversations that have not ended."""
-        with self.lock:
+        with self.guard:
             return list(self._boxes.values())
 
     def next_ref(self) -> int:
         """Give a number that no other message has."""
         return next(self._refs)
+
+    def raise_failure(self) -> None:
+        """Raise DriverFailed if the driver has failed."""
+        if self.failure is not None:
+            raise DriverFailed(f"the driver has stopped: {self.failure!r}") from self.failure
 
     # Verbs
 
@@ -90,8 +89,8 @@ class Station:
     def call(self, address: Address, timeout: float | None) -> Mailbox:
         """Call `address`; give the conversation to be, which may end before it opens."""
         ref = self.next_ref()
-        self.perform(Call(address, ref, timeout))
-        with self.lock:
+        with self.guard:
+            self.perform(Call(address, ref, timeout))
             return self._dialled.pop(ref)
 
     def ask(self, box: Mailbox, command: Event) -> None:
@@ -106,52 +105,67 @@ class Station:
 
     def leave(self, box: Mailbox) -> None:
         """Begin to close a conversation: nobody will read what comes now."""
-        with self.lock:
-            box.discarding = True
+        box.discarding = True
         self.ask(box, Leave(box.link))
 
-    def close(self) -> None:
+    def refuse_callers(self) -> list[Mailbox]:
+        """Send further callers away; give the conversations that have not ended."""
+        with self.guard:
+            self.closing = True
+            self.arrived.ring()
+            return list(self._boxes.values())
+
+    async def close(self) -> None:
         """Wait until the ended links need not answer their peers any more, then stop the driver.
 
         Gives up when no link can rightly last any longer.
         """
         try:
-            self.driver.wait_until(lambda: self._machine.is_idle, self._patience)
+            driver, machine = self.driver, self._machine
+            await driver.progress.wait_until(
+                lambda: driver.is_closed or machine.is_idle, self._patience
+            )
         finally:
-            self.driver.close()
+            self.stop()
+        self.raise_failure()
 
-    # Notices, under the driver's lock
+    def stop(self) -> None:
+        """Stop the driver now; doing so twice does nothing."""
+        self.driver.close()
+
+    # Notices, within the driver
 
     def _on_notice(self, notice: Notice) -> None:
-        with self.lock:
-            if isinstance(notice, Dialing):
-                box = Mailbox(self.lock, notice.link, notice.address)
-                self._boxes[notice.link] = self._dialled[notice.ref] = box
-                return
-            if isinstance(notice, ConversationOpened) and notice.inbound:
-                self._admit(notice)
-            link = getattr(notice, "link", 0)
-            if link not in self._boxes:
-                return
-            request = self._boxes[link].take(notice)
-            if request is not None:
-                self.driver.post(request)
-            if isinstance(notice, Closed):
-                del self._boxes[link]
+        if not self._started.is_set():
+            self._started.wait()
+        if isinstance(notice, Dialing):
+            box = Mailbox(self.driver.make_bell(), notice.link, notice.address)
+            self._boxes[notice.link] = self._dialled[notice.ref] = box
+            return
+        if isinstance(notice, ConversationOpened) and notice.inbound:
+            self._admit(notice)
+        link = getattr(notice, "link", 0)
+        box_or_none = self._boxes.get(link)
+        if box_or_none is None:
+            return
+        request = box_or_none.take(notice)
+        if request is not None:
+            self.driver.post(request)
+        if isinstance(notice, Closed):
+            del self._boxes[link]
 
     def _admit(self, notice: ConversationOpened) -> None:
         if self.closing or len(self.waiting) >= _UNACCEPTED:
             self.driver.post(Abort(notice.link, Reason.SHUTTING_DOWN))
             return
-        box = Mailbox(self.lock, notice.link, notice.address)
+        box = Mailbox(self.driver.make_bell(), notice.link, notice.address)
         self._boxes[notice.link] = box
         self.waiting.append(box)
-        self.arrived.notify()
+        self.arrived.ring()
 
     def _on_failure(self, exc: BaseException) -> None:
-        with self.lock:
-            self.failure = exc
-            for box in self._boxes.values():
-                box.fail(exc)
-            self._boxes.clear()
-            self.arrived.notify_all()
+        self.failure = exc
+        for box in self._boxes.values():
+            box.fail(exc)
+        self._boxes.clear()
+        self.arrived.ring()

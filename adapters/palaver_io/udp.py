@@ -8,16 +8,18 @@ counted, as the wire itself might have done, and what the network says about an 
 from __future__ import annotations
 
 import errno
+import selectors
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from palaver.machine import Address, Datagram, Event, Unreachable
 
 from .addresses import from_sockaddr, to_sockaddr
+from .port import Ready, Watcher
 
 # Numbers of Linux, because the socket module of older Pythons doesn't name all of them.
 _IP_RECVERR: Final = 11
@@ -45,6 +47,9 @@ class UdpPort:
     failed: int
     """Datagrams that did not go out for any other reason."""
 
+    is_lossy: Final = True
+    deadline: Final = None
+
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(0)
         self._sock = sock
@@ -55,7 +60,7 @@ class UdpPort:
     # Getters
 
     def fileno(self) -> int:
-        """Give the descriptor to wait on."""
+        """Give the descriptor of the socket."""
         return self._sock.fileno()
 
     @property
@@ -63,7 +68,22 @@ class UdpPort:
         """Where the socket is bound."""
         return from_sockaddr(self._sock.getsockname())
 
-    # Traffic
+    @property
+    def traffic(self) -> dict[str, int]:
+        """Datagrams so far."""
+        return {name: getattr(self, name) for name in ("sent", "received", "dropped", "failed")}
+
+    # What a driver asks for
+
+    def start(self, watcher: Watcher, clock: Callable[[], float]) -> None:  # noqa: ARG002
+        """Have the socket watched."""
+        watcher.watch(self._sock, selectors.EVENT_READ)
+
+    def take(self, ready: Iterable[Ready], most: int) -> list[Event]:
+        """Give what has come, if the socket is ready; as `receive`."""
+        for _ in ready:
+            return self.receive(most)
+        return []
 
     def receive(self, most: int) -> list[Event]:
         """Give what is there, up to `most` datagrams; an empty list if there is nothing.
@@ -104,6 +124,14 @@ class UdpPort:
             if trouble != errno.EMSGSIZE:
                 return [*events, Unreachable(destination)]
         return events
+
+    def disconnect(self, address: Address) -> Sequence[Event]:  # noqa: ARG002
+        """Do nothing: there are no connections."""
+        return _NO_EVENTS
+
+    def settle(self, now: float) -> Sequence[Event]:  # noqa: ARG002
+        """Do nothing: nothing is kept."""
+        return _NO_EVENTS
 
     def close(self) -> None:
         """Close the socket; closing twice does nothing."""

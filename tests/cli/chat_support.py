@@ -83,11 +83,11 @@ class Run:
         return [one for one in found if one["event"] == kind]
 
 
-def make_caller(**options: bool) -> Run:
+def make_caller(**options: Any) -> Run:  # noqa: ANN401 - of the policy
     run = Run(Policy(is_caller=True, **options))
     run.tell(Dialing(1, 0, ("10.0.0.1", 5000)))
     return run
 
 
-def make_listener(most: int = 1, **options: bool) -> Run:
+def make_listener(most: int = 1, **options: Any) -> Run:  # noqa: ANN401 - of the policy
     return Run(Policy(is_caller=False, max_conversations=most, **options))

@@ -71,6 +71,7 @@ def test_defaults() -> None:
     listen = _parse("listen")
     assert (listen.host, listen.port, listen.name) == ("127.0.0.1", 65432, "")
     assert (listen.max_conversations, listen.keep_open, listen.is_caller) == (1, False, False)
+    assert (listen.driver, listen.tcp) == ("blocking", False)
     assert listen.timing == Timing()
     call = _parse("call", "host", "--wait", "--timeout", "2.5")
     assert (call.host, call.port, call.wait, call.timeout) == ("host", 65432, True, 2.5)
@@ -236,3 +237,4 @@ def test_those_who_are_leaving_are_not_meant() -> None:
 )
 def test_listeners_say_what_to_type(host: str, part: str) -> None:
     assert part in "\n".join(hint_at_listening((host, 7)))
+    assert f"{part} --tcp" in "\n".join(hint_at_listening((host, 7), tcp=True))

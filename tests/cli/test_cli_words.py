@@ -106,7 +106,7 @@ def test_a_call_that_takes_long_is_told_once_and_again_if_it_looks_worse() -> No
 
 
 def test_a_peer_that_says_more_than_is_printed_must_wait() -> None:
-    inbox = Inbox()
+    inbox = Inbox((Said,))
     requests = [inbox.put_notice(Said(1, str(number))) for number in range(PAUSE_ABOVE + 3)]
     assert requests == [None] * PAUSE_ABOVE + [Pause(1), None, None]
     commands: list[Event] = []
@@ -117,7 +117,7 @@ def test_a_peer_that_says_more_than_is_printed_must_wait() -> None:
 
 
 def test_what_was_held_back_can_be_too_much_again() -> None:
-    inbox = Inbox()
+    inbox = Inbox((Said,))
     for number in range(PAUSE_ABOVE + 1):
         inbox.put_notice(Said(1, str(number)))
     commands: list[Event] = []

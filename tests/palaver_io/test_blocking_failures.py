@@ -16,7 +16,7 @@ from io_support import (
 )
 
 from palaver import Notice, UsageError
-from palaver_io import BlockingDriver, DriverFailed, open_udp_socket
+from palaver_io import BlockingDriver, DriverFailed, UdpPort, open_udp_socket
 
 pytestmark = pytest.mark.smoke
 
@@ -59,7 +59,9 @@ def test_a_failure_does_not_hide_another_exception() -> None:
     def fail_twice() -> None:
         failed = threading.Event()
         sock = open_udp_socket("127.0.0.1", 0)
-        with BlockingDriver(Recorder(), sock, print, on_failure=lambda _: failed.set()) as driver:
+        with BlockingDriver(
+            Recorder(), UdpPort(sock), print, on_failure=lambda _: failed.set()
+        ) as driver:
             driver.perform(Break(at_tick=True))
             assert failed.wait(PATIENCE)
             raise KeyError
@@ -115,4 +117,4 @@ def test_a_driver_that_can_not_start_leaves_nothing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(RuntimeError, match="can't start"):
-        BlockingDriver(Recorder(), open_udp_socket("127.0.0.1", 0), lambda _: None)
+        BlockingDriver(Recorder(), UdpPort(open_udp_socket("127.0.0.1", 0)), lambda _: None)

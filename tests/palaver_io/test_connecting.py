@@ -116,7 +116,7 @@ def test_an_interrupted_call_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     with open_udp_socket("127.0.0.1", 0) as sock, monkeypatch.context() as patch:
-        patch.setattr("palaver_io.facade._wait_for_answer", interrupt)
+        patch.setattr("palaver_io.blocking.ConditionBell.wait_for", interrupt)
         with pytest.raises(KeyboardInterrupt):
             connect(*sock.getsockname(), timing=FAST)
 
@@ -188,7 +188,7 @@ def test_a_listener_left_by_an_exception_aborts_its_conversations() -> None:
 
 def test_a_closing_listener_tells_what_was_lost() -> None:
     pair = Pair()
-    pair.ann._station.driver.close()
+    pair.ann._dialogue.station.driver.close()
     number = pair.bob.send("lost")
     with pytest.raises(NotDelivered) as caught:
         pair.listener.close(0.05)

@@ -74,7 +74,7 @@ def test_either_side_closes(pair: Pair, who: str) -> None:
     one.close()
     one.close()
     # Nobody is left alone with an unanswered packet.
-    assert pair.ann._station._machine.is_idle or who == "bob"
+    assert pair.ann._dialogue.station._machine.is_idle or who == "bob"
     assert list(other) == ["last words"]
     for end in (one, other):
         with pytest.raises(ConversationOver):
@@ -104,7 +104,7 @@ def test_a_peer_that_was_killed() -> None:
     pair.ann.flush(PATIENCE)
     assert pair.bob.receive(PATIENCE) == "delivered"
     pair.bob.flush(PATIENCE)
-    pair.listener._station.driver.close()
+    pair.listener._reception.station.driver.close()
     lost = [(pair.ann.send(text), text) for text in ("lost", "lost too")]
     assert pair.ann.receive(PATIENCE) == "received before"
     began = time.monotonic()
@@ -121,7 +121,7 @@ def test_a_peer_that_was_killed() -> None:
 
 def test_close_tells_what_was_lost() -> None:
     pair = Pair()
-    pair.listener._station.driver.close()
+    pair.listener._reception.station.driver.close()
     number = pair.ann.send("lost")
     with pytest.raises(NotDelivered, match=f"number {number}$") as caught:
         pair.ann.close()
@@ -132,7 +132,7 @@ def test_close_tells_what_was_lost() -> None:
 
 def test_close_does_not_wait_beyond_its_timeout() -> None:
     pair = Pair(timing=Timing(linger_min=0.01, linger_max=0.05))
-    pair.listener._station.driver.close()
+    pair.listener._reception.station.driver.close()
     pair.ann.send("lost")
     began = time.monotonic()
     with pytest.raises(NotDelivered):
@@ -151,7 +151,7 @@ def test_a_bug_reaches_everybody(pair: Pair, monkeypatch: pytest.MonkeyPatch) ->
             caught.append(exc)
 
     thread = in_thread(wait)
-    machine = pair.ann._station._machine
+    machine = pair.ann._dialogue.station._machine
     monkeypatch.setattr(type(machine), "_hear", fail)
     pair.bob.send("hello")
     thread.join(PATIENCE)
@@ -162,7 +162,7 @@ def test_a_bug_reaches_everybody(pair: Pair, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_sending_while_the_conversation_ends(pair: Pair) -> None:
-    pair.ann._station.perform(Leave(pair.ann._box.link))
+    pair.ann._dialogue.station.perform(Leave(pair.ann._dialogue.box.link))
     with pytest.raises(ConversationOver):
         pair.ann.send("too late")
     pair.ann.close()

@@ -11,9 +11,11 @@ from pair_support import Pair, in_thread
 from palaver import Limits, Said, Timing
 from palaver.sim import FaultInjector, Faults
 from palaver_io import (
+    BlockingDriver,
     Conversation,
     ConversationLost,
 )
+from palaver_io.blocking import ConditionBell
 from palaver_io.mailbox import PAUSE_ABOVE, Mailbox
 
 
@@ -51,7 +53,7 @@ def test_a_bad_network_loses_nothing() -> None:
     for name, other in (("ann", "bob"), ("bob", "ann")):
         assert heard[name] == [f"{other} {number}" for number in range(200)]
     for end in (pair.ann, pair.bob):
-        injector = end._station.driver._engine._injector
+        injector = end._dialogue.station.driver._engine._injector
         assert isinstance(injector, FaultInjector)
         assert min(injector.counters.as_dict().values()) > 0
     pair.end()
@@ -60,7 +62,7 @@ def test_a_bad_network_loses_nothing() -> None:
 def fill(pair: Pair) -> int:
     """Send to a peer that doesn't read until the queue is full; give how many texts went in."""
     sent = 0
-    while not pair.bob._box.paused:
+    while not pair.bob._dialogue.box.paused:
         with pytest.raises(TimeoutError, match="queue is full"):  # noqa: PT012 - one of many
             while sent < 1000:
                 pair.ann.send(f"{sent:0100}", timeout=0.2)
@@ -74,7 +76,7 @@ def test_a_slow_reader_makes_its_peer_wait() -> None:
     # Unread here, in the window, and in the queue.
     assert PAUSE_ABOVE < sent < PAUSE_ABOVE + 100
     per_datagram = 12
-    assert len(pair.bob._box.texts) <= PAUSE_ABOVE + per_datagram
+    assert len(pair.bob._dialogue.box.texts) <= PAUSE_ABOVE + per_datagram
 
     def send_the_rest() -> None:
         for number in range(sent, 300):
@@ -87,7 +89,7 @@ def test_a_slow_reader_makes_its_peer_wait() -> None:
     thread.join(PATIENCE)
     assert list(pair.bob) == []
     pair.ann.flush(PATIENCE)
-    assert len(pair.ann._box.pending) == 0
+    assert len(pair.ann._dialogue.box.pending) == 0
     pair.end()
 
 
@@ -114,8 +116,9 @@ def test_closing_ends_a_send_that_waits() -> None:
 def test_closing_while_texts_wait_unread(pair: Pair) -> None:
     for number in range(PAUSE_ABOVE + 50):
         pair.ann.send(str(number))
-    with pair.bob._box.changed:
-        assert pair.bob._box.changed.wait_for(lambda: pair.bob._box.paused, PATIENCE)
+    driver = pair.bob._dialogue.station.driver
+    assert isinstance(driver, BlockingDriver)
+    assert driver.wait_until(lambda: pair.bob._dialogue.box.paused, PATIENCE)
     pair.bob.close()
     assert pair.bob.closed is not None
     assert pair.bob.closed.clean
@@ -139,8 +142,9 @@ def test_an_idle_pair_uses_no_cpu(pair: Pair) -> None:
 
 
 def test_what_comes_after_closing_is_discarded() -> None:
-    box = Mailbox(threading.Lock(), 1, ("127.0.0.1", 5))
-    with box.changed:
+    bell = ConditionBell(threading.RLock())
+    box = Mailbox(bell, 1, ("127.0.0.1", 5))
+    with bell._condition:
         box.take(Said(1, "before"))
         box.discarding = True
         box.take(Said(1, "after"))

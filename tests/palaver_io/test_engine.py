@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 import pytest
 from io_support import Break, Do, Emit, Recorder, Refuse, Ring, Told
 
 from palaver import Action, Datagram, Event, Notice, Tick, Transmit, Unreachable, UsageError
 from palaver_io.engine import Engine
+from palaver_io.port import Ready, Watcher
 
 HERE = ("here", 1)
 
@@ -18,6 +20,7 @@ class Wire:
         self.sent: list[tuple[float, bytes]] = []
         self.hints: list[Event] = []
         self.now = 0.0
+        self.settled: list[float] = []
 
     def send(self, data: bytes, destination: tuple[str, int]) -> Sequence[Event]:
         assert destination == HERE
@@ -27,6 +30,30 @@ class Wire:
 
     def clock(self) -> float:
         return self.now
+
+    # The rest of a port.
+
+    is_lossy = True
+    address = HERE
+    traffic: ClassVar[dict[str, int]] = {}
+    deadline: float | None = None
+
+    def start(self, watcher: Watcher, clock: Callable[[], float]) -> None: ...
+
+    def take(self, ready: Iterable[Ready], most: int) -> list[Event]:
+        return []
+
+    def disconnect(self, address: tuple[str, int]) -> Sequence[Event]:
+        return ()
+
+    def settle(self, now: float) -> Sequence[Event]:
+        self.settled.append(now)
+        if self.deadline is None or now < self.deadline:
+            return ()
+        self.deadline = None
+        return [Unreachable(("there", 8))]
+
+    def close(self) -> None: ...
 
 
 class Slow:
@@ -145,3 +172,20 @@ def test_actions_that_nobody_knows_are_not_passed_over() -> None:
     engine, _ = make(Odd(), Wire())
     with pytest.raises(TypeError, match="no driver can perform Action"):
         engine.command(Break())
+
+
+def test_a_port_is_told_that_a_batch_is_over_and_has_a_deadline_of_its_own() -> None:
+    machine, wire = Recorder(), Wire()
+    engine, notices = make(machine, wire)
+    wire.deadline = 2.0
+    engine.command(Ring(1.0))
+    deadlines = [engine.deadline]
+    wire.now = 1.0
+    engine.handle(())
+    deadlines.append(engine.deadline)
+    wire.now = 2.5
+    engine.handle(())
+    assert notices == [Told("tick"), Told("unreachable 8")]
+    deadlines.append(engine.deadline)
+    assert deadlines == [1.0, 2.0, None]
+    assert wire.settled == [0.0, 1.0, 2.5, 2.5]

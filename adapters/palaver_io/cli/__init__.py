@@ -7,8 +7,9 @@ import sys
 from palaver import __version__
 
 from .arguments import DemoOptions, parse_arguments
+from .chat_command import ChatCommand
 from .demo import run_demo
-from .session import run_chat
+from .session import run_session
 from .status import EXIT_INTERRUPTED, EXIT_USAGE
 
 __all__ = ["main"]
@@ -23,6 +24,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if isinstance(options, DemoOptions):
             return run_demo(options)
-        return run_chat(options)
+        return run_session(ChatCommand(options))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

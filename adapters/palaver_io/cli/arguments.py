@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from palaver import Timing
-from palaver.sim import Faults
+from palaver.sim import NO_FAULTS, Faults
 from palaver_io.addresses import DEFAULT_HOST, DEFAULT_PORT
 
 from .argument_types import (
@@ -21,6 +21,8 @@ from .argument_types import (
     take_seed,
 )
 from .status import EXIT_USAGE
+
+DRIVERS = ("blocking", "selectors", "asyncio")
 
 _DESCRIPTION = """\
 Talk to one another over a bad network: every line arrives once, in order, or you are told
@@ -93,6 +95,8 @@ class ChatOptions:
     host: str
     port: int
     name: str
+    driver: str
+    tcp: bool
     fault_options: FaultOptions
     timing: Timing
     json: bool
@@ -123,6 +127,8 @@ def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOpt
     fault_options = FaultOptions(faults, found.seed)
     if found.command == "demo":
         return DemoOptions(fault_options)
+    if found.tcp and faults != NO_FAULTS:
+        parser.error("faults can't be injected into TCP, which would repair them: leave one out")
     is_caller = found.command == "call"
     host, port = found.address
     if is_caller and port == 0:
@@ -132,6 +138,8 @@ def parse_arguments(arguments: list[str], version: str) -> ChatOptions | DemoOpt
         host=host,
         port=port,
         name=found.name,
+        driver=found.driver,
+        tcp=found.tcp,
         fault_options=fault_options,
         timing=_scale_timing(found.dead_after),
         json=found.json,
@@ -222,6 +230,15 @@ def _add_chat_options(parser: argparse.ArgumentParser) -> None:
         type=take_dead_after,
         help="end the conversation if nothing comes back for S seconds (default: 30); below 30 "
         "the other timers shrink in proportion",
+    )
+    parser.add_argument(
+        "--tcp", action="store_true", help="over TCP, not UDP; both sides must agree on that"
+    )
+    parser.add_argument(
+        "--driver",
+        choices=DRIVERS,
+        default=DRIVERS[0],
+        help="what waits for the network: a thread (the default), a selector, or an event loop",
     )
     _add_fault_options(parser, Faults())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from palaver import (
+    Address,
+    Call,
     Closed,
     ConversationOpened,
     Delivered,
@@ -25,10 +27,13 @@ from palaver import (
 from palaver_io.addresses import format_address
 
 from .conversations import Conversation, Conversations
+from .escape import escape
 from .lines import EndOfInput, Input
+from .network import hint_at_listening
 from .outgoing import Outgoing, Policy
 from .output import Output
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED
+from .terminal import Prompt
 
 _PROPER_ENDS = {Reason.LEFT, Reason.SHUTTING_DOWN}
 
@@ -68,7 +73,29 @@ class Chat:
             and any(one.takes_lines for one in self.conversations)
         )
 
+    @property
+    def is_engaged(self) -> bool:
+        """Whether there is somebody to take leave of."""
+        return bool(self.conversations)
+
+    def prompt(self) -> Prompt:
+        """Show that lines can be sent, and to whom if there is a choice."""
+        current = self.conversations.current()
+        if current is None:
+            return Prompt("")
+        if self._policy.max_conversations == 1:
+            return Prompt("> ")
+        return Prompt(f"{escape(self.conversations.handle(current))}> ", current.link)
+
     # Inputs
+
+    def begin(self, address: Address) -> None:
+        """Start: the machine can be reached at `address`."""
+        if self._policy.peer is not None:
+            self._perform(Call(self._policy.peer, timeout=self._policy.timeout))
+        else:
+            hints = hint_at_listening(address, tcp=self._policy.tcp)
+            self._output.listening(*address, format_address(address), hints)
 
     def take_notice(self, notice: Notice) -> None:
         """Take what the machine tells."""

@@ -25,6 +25,7 @@ from palaver import (
 from palaver.sim import FaultInjector
 from palaver_io.addresses import open_udp_socket
 from palaver_io.blocking import BlockingDriver
+from palaver_io.udp import UdpPort
 
 from .arguments import DemoOptions
 from .demo_report import Outcome, describe_faults, make_report
@@ -128,7 +129,7 @@ def _start(end: _End, inbox: SimpleQueue[_Item]) -> None:
     """Give one end its socket and its driver."""
     end.driver = BlockingDriver(
         end.machine,
-        open_udp_socket("127.0.0.1", 0),
+        UdpPort(open_udp_socket("127.0.0.1", 0)),
         lambda notice: inbox.put((end, notice)),
         injector=end.injector,
     )

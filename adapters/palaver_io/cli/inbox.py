@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
-from palaver import Event, Notice, Pause, Resume, Said
+from palaver import Event, Notice, Pause, Resume
 
 from .lines import EndOfInput, Line
 from .signals import Redraw, Signal
@@ -18,15 +17,7 @@ from .terminal import Keys
 PAUSE_ABOVE: Final = 64  # messages that wait to be printed, per conversation
 RESUME_BELOW: Final = 16
 
-
-@dataclass(frozen=True)
-class Broken:
-    """The driver has failed."""
-
-    error: BaseException
-
-
-Item: TypeAlias = Notice | Line | EndOfInput | Keys | Signal | Redraw | Broken
+Item: TypeAlias = Notice | Line | EndOfInput | Keys | Signal | Redraw
 
 
 class Inbox:
@@ -36,7 +27,11 @@ class Inbox:
     never held while the driver is asked for something.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, messages: tuple[type[Notice], ...]) -> None:
+        """Notices of the types `messages` are printed and belong to a `link`."""
+        self.on_put: Callable[[], object] = lambda: None
+        """Called when something was put in from outside of the driver."""
+        self._messages = messages
         self._queue: SimpleQueue[Item] = SimpleQueue()
         self._lock = threading.Lock()
         self._unprinted: Counter[int] = Counter()
@@ -50,22 +45,24 @@ class Inbox:
     def put(self, item: Item) -> None:
         """Put in anything but a notice."""
         self._queue.put(item)
+        self.on_put()
 
     def put_notice(self, notice: Notice) -> Event | None:
         """Put in what the driver tells; give what is to be asked of it, if anything."""
         self._queue.put(notice)
-        if isinstance(notice, Said):
+        if isinstance(notice, self._messages):
+            link: int = getattr(notice, "link")  # noqa: B009 - the type checker can't know it
             with self._lock:
-                self._unprinted[notice.link] += 1
-                if self._note_pause(notice.link):
-                    return Pause(notice.link)
+                self._unprinted[link] += 1
+                if self._note_pause(link):
+                    return Pause(link)
         return None
 
     def get(self, perform: Callable[[Event], object]) -> Item:
         """Wait for the next item; `perform` is the driver's."""
         item = self._queue.get()
-        if isinstance(item, Said):
-            self._take_off(item.link, perform)
+        if isinstance(item, self._messages):
+            self._take_off(getattr(item, "link"), perform)  # noqa: B009 - as above
         return item
 
     def _take_off(self, link: int, perform: Callable[[Event], object]) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from palaver import Event, Say, UsageError, WouldBlock
+from palaver import Address, Event, Say, UsageError, WouldBlock
 
 from .conversations import Conversation, Conversations, UnclearError
 from .escape import preview
@@ -21,6 +21,12 @@ class Policy:
     """How a chat begins, who takes part, and when it is over."""
 
     is_caller: bool
+    peer: Address | None = None
+    """Whom a caller calls."""
+    timeout: float | None = None
+    """For how many seconds, if not for as long as it takes."""
+    tcp: bool = False
+    """Over TCP, which callers must know."""
     keep_open: bool = False
     """A listener goes on after a conversation."""
     max_conversations: int = 1

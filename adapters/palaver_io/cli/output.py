@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from palaver import Closed, Reason, Side, reason_name
 
 from .escape import escape
+from .telling import JsonTeller, PlainTeller, Teller
 
 if TYPE_CHECKING:
     from .conversations import Conversation
@@ -19,7 +19,7 @@ _PATIENCE = 4
 """The unanswered HELLO after which people are told: three quarters of a second."""
 
 
-class Output(ABC):
+class Output(Teller):
     """Tells what happens. `label` names a conversation in front of what it says."""
 
     @abstractmethod
@@ -70,20 +70,9 @@ class Output(ABC):
     def closed(self, one: Conversation, label: str, notice: Closed) -> None:
         """The conversation is over, or was never opened."""
 
-    @abstractmethod
-    def hint(self, text: str) -> None:
-        """Something that helps people and that programs don't need."""
 
-    @abstractmethod
-    def problem(self, text: str) -> None:
-        """Something went wrong that is no event of a conversation."""
-
-
-class JsonOutput(Output):
+class JsonOutput(JsonTeller, Output):
     """One JSON object a line on stdout; problems on stderr."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
 
     def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
         """We can be called at `address`."""
@@ -141,22 +130,12 @@ class JsonOutput(Output):
             clean=notice.clean,
         )
 
-    def hint(self, text: str) -> None:
-        """Say nothing: programs don't need it."""
 
-    def problem(self, text: str) -> None:
-        """Something went wrong that is no event of a conversation."""
-        self._screen.note(f"palaver: {text}")
-
-    def _write(self, event: str, **data: object) -> None:
-        self._screen.out(json.dumps({"event": event, **data}))
-
-
-class PlainOutput(Output):
+class PlainOutput(PlainTeller, Output):
     """Messages on stdout as `name: text`; everything else on stderr."""
 
     def __init__(self, screen: Screen, *, verbose: bool, numbered: bool) -> None:
-        self._screen = screen
+        super().__init__(screen)
         self._verbose = verbose
         self._numbered = numbered
         self._unreachable: bool | None = None
@@ -229,20 +208,9 @@ class PlainOutput(Output):
         else:
             self._note(_say_failed(one.address, notice) + said)
 
-    def hint(self, text: str) -> None:
-        """Something that helps people and that programs don't need."""
-        self._note(text)
-
-    def problem(self, text: str) -> None:
-        """Something went wrong that is no event of a conversation."""
-        self._note(f"palaver: {text}")
-
     def _line(self, line: int, begin: str) -> str:
         """Name a line of ours: by its number too, if it came from a file."""
         return f"line {line}, {begin}" if self._numbered else begin
-
-    def _note(self, text: str) -> None:
-        self._screen.note(escape(text))
 
 
 _ENDS = {
@@ -253,11 +221,12 @@ _ENDS = {
 _LOSSES = {
     Reason.DEAD: "{} does not answer any more: the conversation is over.",
     Reason.RESET: "{} was restarted: the conversation is over.",
+    Reason.DISCONNECTED: "The connection to {} broke: the conversation is over.",
     Reason.FLUSH_TIMEOUT: "The conversation with {} is over; not everything arrived in time.",
 }
 _FAILURES = {
-    Reason.NO_ANSWER: "No answer from {}. Is `palaver listen` running there, and is the address "
-    "right? A firewall may also drop UDP.",
+    Reason.NO_ANSWER: "No answer from {}. Is `palaver listen` running there, is the address "
+    "right, and do both sides use --tcp, or neither? A firewall may also be in the way.",
     Reason.CANCELLED: "The call was given up.",
     Reason.BUSY: "{} is busy: it talks to somebody else. Try again later.",
     Reason.WRONG_ROLE: "{} runs Palaver, but takes no calls of this kind.",

@@ -1,202 +1,252 @@
-"""`palaver listen` and `palaver call`: a chat on a real socket, with a person or a pipe."""
+"""A session: a person or a pipe on one side, a machine on a driver on the other.
+
+It is the same for all commands and all drivers. A `Command` supplies the machine, the port, and
+the `Talk` that knows what notices and lines mean; the session has the driver, the terminal,
+the signals and the pipes. All that happens goes through one queue to the main thread, which
+sleeps in `wait_until` of the driver, whichever that is.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from palaver import Address, Call, Duo, Notice, PalaverError
-from palaver_io.addresses import format_address, open_udp_socket, resolve_peer
-from palaver_io.blocking import BlockingDriver
+from palaver import Address, Event, Machine, Notice, PalaverError, Timing
+from palaver_io.port import Port
 
-from .arguments import ChatOptions
-from .chat import Chat
-from .escape import escape
+from .arguments import FaultOptions
 from .faults import make_injector
-from .inbox import Broken, Inbox, Item
+from .inbox import Inbox, Item
 from .lines import EndOfInput, Input, Line, LineReader
-from .network import explain_bind_error, hint_at_listening
-from .outgoing import Policy
-from .output import JsonOutput, Output, PlainOutput
+from .running import Running, start_driver
 from .screen import Screen
 from .signals import Redraw, Signal, queued_signals
-from .status import EXIT_FAILURE, EXIT_SIGNAL, EXIT_USAGE
+from .status import EXIT_FAILURE, EXIT_SIGNAL
+from .telling import Teller
 from .terminal import Keys, Prompt, Terminal, find_terminal, stdin_is_terminal
 
 _GOODBYE: Final = 0.5  # seconds beyond Timing.linger_max
 
 
-def run_chat(options: ChatOptions) -> int:
-    """Talk; give the exit status."""
-    inbox = Inbox()
-    stream = None if options.json else find_terminal()
+class SessionOptions(Protocol):
+    """What the command line says about any session."""
+
+    @property
+    def driver(self) -> str:
+        """One of `arguments.DRIVERS`."""
+
+    @property
+    def fault_options(self) -> FaultOptions:
+        """What to spoil on purpose."""
+
+    @property
+    def json(self) -> bool:
+        """Whether programs read the output."""
+
+    @property
+    def timing(self) -> Timing:
+        """The timers of the machine."""
+
+
+class SessionMachine(Machine, Protocol):
+    """A machine that tells when it may be dropped."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no link is left, lingering ones included: the socket may be closed."""
+
+
+class CannotStartError(Exception):
+    """There is no socket to be had, or nobody to talk to; the text says what to do."""
+
+    def __init__(self, text: str, status: int = EXIT_FAILURE) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Talk(Protocol):
+    """What notices and lines mean; it acts on the machine and tells people, and never waits."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session can end."""
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether there is somebody to take leave of."""
+
+    @property
+    def status(self) -> int:
+        """The exit status so far."""
+
+    @property
+    def wants_line(self) -> bool:
+        """Whether a line that came now could be sent at once."""
+
+    def begin(self, address: Address) -> None:
+        """Start: the machine can be reached at `address`."""
+
+    def take_notice(self, notice: Notice) -> None:
+        """Take what the machine tells."""
+
+    def take_input(self, item: Input) -> None:
+        """Take a line, or the end of all lines."""
+
+    def stop(self, status: int = 0) -> None:
+        """Begin to end, with at least this exit status; called again, it does no harm."""
+
+    def prompt(self) -> Prompt:
+        """Give what stands in front of a line that is being typed now."""
+
+
+class Command(Protocol):
+    """What one command of the command line brings to its session."""
+
+    @property
+    def options(self) -> SessionOptions:
+        """What the command line says."""
+
+    @property
+    def machine(self) -> SessionMachine:
+        """What the driver runs."""
+
+    @property
+    def messages(self) -> tuple[type[Notice], ...]:
+        """Notices that are printed, each with a `link`: of too many the peer is told to wait."""
+
+    def make_output(self, screen: Screen, *, numbered: bool) -> Teller:
+        """Make what tells people or programs; `numbered`: lines are known by their numbers."""
+
+    def open_port(self) -> Port:
+        """Open the sockets. Raises CannotStartError."""
+
+    def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> Talk:
+        """Make what gives meaning; called after `make_output`."""
+
+
+def run_session(command: Command) -> int:
+    """Run a command until it is over; give the exit status."""
+    inbox = Inbox(command.messages)
+    stream = None if command.options.json else find_terminal()
     terminal = None if stream is None else Terminal(stream, inbox.put)
-    screen = terminal or Screen()
-    session = Session(options, inbox, screen, terminal)
+    session = _Session(command, inbox, terminal or Screen(), terminal)
     with queued_signals(inbox.put, (lambda: None) if terminal is None else terminal.restore):
         return session.run()
 
 
-class Session:
-    """One run: sets everything up, and hands what comes to the chat until it is over."""
+class _Session:
+    """One run: sets everything up, and hands what comes to the talk until it is over."""
 
     def __init__(
-        self,
-        options: ChatOptions,
-        inbox: Inbox,
-        screen: Screen,
-        terminal: Terminal | None,
+        self, command: Command, inbox: Inbox, screen: Screen, terminal: Terminal | None
     ) -> None:
-        self._options = options
+        self._command = command
         self._inbox = inbox
         self._screen = screen
         self._terminal = terminal
         self._is_interactive = stdin_is_terminal()
-        self._output: Output = (
-            JsonOutput(screen)
-            if options.json
-            else PlainOutput(screen, verbose=options.verbose, numbered=not self._is_interactive)
-        )
+        self._output = command.make_output(screen, numbered=not self._is_interactive)
         self._reader = None if terminal else LineReader(_stdin_descriptor(), inbox.put)
-        self._driver: BlockingDriver | None = None
-        self._machine = Duo(
-            os.urandom,
-            name=options.name,
-            accept=not options.is_caller,
-            max_conversations=options.max_conversations,
-            timing=options.timing,
-        )
+        self._running: Running | None = None
 
     def run(self) -> int:
         """Talk; give the exit status."""
-        options, output = self._options, self._output
+        command, output = self._command, self._output
         try:
-            if options.is_caller:
-                peer = resolve_peer(options.host, options.port)
-                sock = open_udp_socket("::" if ":" in peer[0] else "", 0)
-            else:
-                peer = None
-                sock = open_udp_socket(options.host, options.port)
-        except ValueError as error:
+            port = command.open_port()
+        except CannotStartError as error:
             output.problem(str(error))
-            return EXIT_USAGE
-        except OSError as error:
-            problem = error.strerror or str(error)
-            if not options.is_caller:
-                problem = explain_bind_error(error, options.host, options.port)
-            output.problem(problem)
-            return EXIT_FAILURE
+            return error.status
         try:
-            with BlockingDriver(
-                self._machine,
-                sock,
+            with start_driver(
+                command.options.driver,
+                command.machine,
+                port,
                 self._take_notice,
-                injector=make_injector(options.fault_options, output.hint),
-                on_failure=lambda error: self._inbox.put(Broken(error)),
-            ) as self._driver:
-                return self._talk(self._driver, peer)
+                make_injector(command.options.fault_options, output.hint),
+            ) as self._running:
+                self._inbox.on_put = self._running.wake
+                return self._talk(self._running)
         except PalaverError as error:
             output.problem(f"this is a bug in Palaver: {error.__cause__ or error!r}")
             return EXIT_FAILURE
 
     def _take_notice(self, notice: Notice) -> None:
-        """Take a notice from the driver, within its thread or a verb."""
+        """Take a notice from the driver, perhaps within its thread."""
         request = self._inbox.put_notice(notice)
-        if request is not None and self._driver is not None:
-            self._driver.post(request)
+        if request is not None and self._running is not None:
+            self._running.post(request)
 
-    def _talk(self, driver: BlockingDriver, peer: Address | None) -> int:
-        options, terminal = self._options, self._terminal
-        policy = Policy(
-            is_caller=options.is_caller,
-            keep_open=options.keep_open,
-            max_conversations=options.max_conversations,
-            wait=options.wait,
-            is_interactive=self._is_interactive,
-        )
-        chat = Chat(driver.perform, self._output, policy)
+    def _talk(self, running: Running) -> int:
+        terminal, inbox = self._terminal, self._inbox
+        talk = self._command.make_talk(running.perform, is_interactive=self._is_interactive)
         try:
             if terminal is not None:
-                terminal.start(lambda: self._make_prompt(chat))
-            if peer is None:
-                address = driver.address
-                hints = hint_at_listening(address)
-                self._output.listening(*address, format_address(address), hints)
-            else:
-                driver.perform(Call(peer, timeout=options.timeout))
-            while not chat.is_over:
-                self._ask_for_line(chat)
-                self._take(self._inbox.get(driver.perform), chat)
+                terminal.start(talk.prompt)
+            talk.begin(running.address)
+            while not talk.is_over:
+                self._ask_for_line(talk)
+                running.wait_until(lambda: not inbox.is_empty)
+                self._take(inbox.get(running.perform), talk)
         finally:
             if terminal is not None:
                 terminal.restore()
-        self._say_goodbye(driver, chat)
-        return chat.status
+        self._say_goodbye(running, talk)
+        return talk.status
 
-    def _ask_for_line(self, chat: Chat) -> None:
-        if self._reader is not None and (self._is_interactive or chat.wants_line):
+    def _ask_for_line(self, talk: Talk) -> None:
+        if self._reader is not None and (self._is_interactive or talk.wants_line):
             self._reader.ask()
 
-    def _take(self, item: Item, chat: Chat) -> None:
+    def _take(self, item: Item, talk: Talk) -> None:
         """Take one item; raises PalaverError if something is broken."""
         match item:
             case Notice():
-                chat.take_notice(item)
+                talk.take_notice(item)
             case Line() | EndOfInput():
                 if self._reader is not None:
                     self._reader.took()
-                self._take_input(item, chat)
+                self._take_input(item, talk)
             case Keys() if self._terminal is not None:
                 for typed in self._terminal.take(item):
-                    self._take_input(typed, chat)
+                    self._take_input(typed, talk)
             case Redraw() if self._terminal is not None:
                 self._terminal.resume()
             case Signal():
-                if chat.conversations:
+                if talk.is_engaged:
                     self._output.hint("Leaving ... (the same again quits at once)")
-                chat.stop(EXIT_SIGNAL + item.number)
-            case Broken():
-                raise PalaverError("the driver has stopped") from item.error
+                talk.stop(EXIT_SIGNAL + item.number)
             case _:
                 pass
         failure = self._screen.take_failure()
         if failure is not None:
             if not isinstance(failure, BrokenPipeError):  # head(1) and the like have had enough
                 self._output.problem(f"can't print: {failure.strerror}")
-            chat.stop(EXIT_FAILURE)
+            talk.stop(EXIT_FAILURE)
 
-    def _take_input(self, item: Input, chat: Chat) -> None:
+    def _take_input(self, item: Input, talk: Talk) -> None:
         if self._is_interactive and isinstance(item, Line) and not item.text.strip():
             return
-        chat.take_input(item)
+        talk.take_input(item)
 
-    def _make_prompt(self, chat: Chat) -> Prompt:
-        """Show that lines can be sent, and to whom if there is a choice."""
-        current = chat.conversations.current()
-        if current is None:
-            return Prompt("")
-        if self._options.max_conversations == 1:
-            return Prompt("> ")
-        return Prompt(f"{escape(chat.conversations.handle(current))}> ", current.link)
-
-    def _say_goodbye(self, driver: BlockingDriver, chat: Chat) -> None:
+    def _say_goodbye(self, running: Running, talk: Talk) -> None:
         """Stay until the other side knows that all has arrived, but not for long.
 
         Whoever calls meanwhile is turned away.
         """
-        machine, inbox = self._machine, self._inbox
-        until = time.monotonic() + self._options.timing.linger_max + _GOODBYE
+        machine, inbox = self._command.machine, self._inbox
+        until = time.monotonic() + self._command.options.timing.linger_max + _GOODBYE
         while (left := until - time.monotonic()) > 0:
-            driver.wait_until(lambda: machine.is_idle or not inbox.is_empty, left)
+            running.wait_until(lambda: machine.is_idle or not inbox.is_empty, left)
             if inbox.is_empty:
                 return
-            item = inbox.get(driver.perform)
+            item = inbox.get(running.perform)
             if isinstance(item, Signal):
                 return
             if isinstance(item, Notice | Line):
-                self._take(item, chat)
+                self._take(item, talk)
 
 
 def _stdin_descriptor() -> int | None:

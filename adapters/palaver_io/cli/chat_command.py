@@ -1,0 +1,80 @@
+"""`palaver listen` and `palaver call`: what they bring to a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from palaver import Address, Duo, Event, Notice, Said
+from palaver_io.addresses import resolve_peer
+from palaver_io.opening import open_caller, open_listener
+from palaver_io.port import Port
+
+from .arguments import ChatOptions
+from .chat import Chat
+from .network import explain_bind_error
+from .outgoing import Policy
+from .output import JsonOutput, Output, PlainOutput
+from .screen import Screen
+from .session import CannotStartError
+from .status import EXIT_USAGE
+
+
+class ChatCommand:
+    """One run of `palaver listen` or `palaver call`."""
+
+    messages: tuple[type[Notice], ...] = (Said,)
+
+    def __init__(self, options: ChatOptions) -> None:
+        self.options = options
+        self.machine = Duo(
+            os.urandom,
+            name=options.name,
+            accept=not options.is_caller,
+            max_conversations=options.max_conversations,
+            streams=options.tcp,
+            timing=options.timing,
+        )
+        self._output: Output | None = None
+        self._peer: Address | None = None
+
+    def make_output(self, screen: Screen, *, numbered: bool) -> Output:
+        """Make what tells people or programs; `numbered`: lines are known by their numbers."""
+        self._output = (
+            JsonOutput(screen)
+            if self.options.json
+            else PlainOutput(screen, verbose=self.options.verbose, numbered=numbered)
+        )
+        return self._output
+
+    def open_port(self) -> Port:
+        """Open the socket, and look up whom to call. Raises CannotStartError."""
+        options = self.options
+        try:
+            if options.is_caller:
+                self._peer = resolve_peer(options.host, options.port)
+                return open_caller(self._peer, tcp=options.tcp)
+            return open_listener(options.host, options.port, tcp=options.tcp)
+        except ValueError as error:
+            raise CannotStartError(str(error), EXIT_USAGE) from error
+        except OSError as error:
+            problem = error.strerror or str(error)
+            if not options.is_caller:
+                problem = explain_bind_error(error, options.host, options.port, tcp=options.tcp)
+            raise CannotStartError(problem) from error
+
+    def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> Chat:
+        """Make what gives meaning; called after `make_output`."""
+        assert self._output is not None
+        options = self.options
+        policy = Policy(
+            is_caller=options.is_caller,
+            peer=self._peer,
+            tcp=options.tcp,
+            timeout=options.timeout,
+            keep_open=options.keep_open,
+            max_conversations=options.max_conversations,
+            wait=options.wait,
+            is_interactive=is_interactive,
+        )
+        return Chat(perform, self._output, policy)

@@ -1,0 +1,124 @@
+"""What only the asyncio driver does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from io_support import LOOPS, PATIENCE, Break, Do, Recorder, Told, leaving_nothing_behind
+
+from palaver import Notice
+from palaver_io import AsyncioDriver, DriverFailed, UdpPort, open_udp_socket
+
+pytestmark = pytest.mark.smoke
+
+Scenario = Callable[[], Awaitable[None]]
+Run = Callable[[Scenario], None]
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    with leaving_nothing_behind():
+        yield
+
+
+@pytest.fixture(params=list(LOOPS))
+def run(request: pytest.FixtureRequest) -> Run:
+    def run(scenario: Scenario) -> None:
+        async def bounded() -> None:
+            await asyncio.wait_for(scenario(), PATIENCE)
+            assert len(asyncio.all_tasks()) == 1
+
+        loop = LOOPS[request.param]()
+        try:
+            loop.run_until_complete(bounded())
+        finally:
+            loop.close()
+
+    return run
+
+
+def make(machine: Recorder, **more: Any) -> AsyncioDriver:  # noqa: ANN401 - passed on
+    return AsyncioDriver(machine, UdpPort(open_udp_socket("127.0.0.1", 0)), lambda _: None, **more)
+
+
+def test_many_tasks_wait_and_one_is_cancelled(run: Run) -> None:
+    async def scenario() -> None:
+        machine = Recorder()
+        with make(machine) as driver:
+            waiting = [
+                asyncio.ensure_future(driver.wait_until(lambda: bool(machine.events)))
+                for _ in range(10)
+            ]
+            await asyncio.sleep(0)
+            waiting[3].cancel()
+            await asyncio.sleep(0)
+            driver.perform(Do("a"))
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+            assert isinstance(ends.pop(3), asyncio.CancelledError)
+            assert ends == [True] * 9
+            assert not driver.progress._waiting
+
+    run(scenario)
+
+
+def test_closing_ends_waiting(run: Run) -> None:
+    async def scenario() -> None:
+        driver = make(Recorder())
+        waiting = asyncio.ensure_future(driver.wait_until(lambda: False))
+        await asyncio.sleep(0)
+        driver.close()
+        assert await waiting is False
+
+    run(scenario)
+
+
+def test_a_bug_reaches_who_waits_or_the_handler_of_the_loop(run: Run) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, about: told.append(about))
+        driver = make(Recorder())
+        driver.perform(Break(at_tick=True))
+        with pytest.raises(DriverFailed, match="a bug"):
+            await driver.wait_until(lambda: False)
+        driver.close()
+        assert isinstance(told.pop()["exception"], ZeroDivisionError)
+        failures: list[BaseException] = []
+        driver = make(Recorder(), on_failure=failures.append)
+        driver.perform(Break(at_tick=True))
+        with pytest.raises(DriverFailed):
+            await driver.wait_until(lambda: False)
+        assert len(failures) == 1
+        assert not told
+
+    run(scenario)
+
+
+def test_the_loop_may_be_gone_before_the_driver() -> None:
+    for make_loop in (LOOPS["asyncio"], LOOPS["asyncio-without-readers"]):
+        loop = make_loop()
+        driver = make(Recorder(), loop=loop)
+        loop.close()
+        driver.wake()
+        driver.close()
+
+
+def test_without_a_loop_nothing_is_left_open() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        make(Recorder())
+
+
+def test_debug_mode_finds_nothing_wrong() -> None:
+    async def scenario() -> None:
+        heard: list[Notice] = []
+        port = UdpPort(open_udp_socket("127.0.0.1", 0))
+        with AsyncioDriver(Recorder(), port, heard.append) as driver:
+            driver.perform(Do("a"))
+            with open_udp_socket("127.0.0.1", 0) as peer:
+                peer.sendto(b"x", driver.address)
+                assert await driver.wait_until(lambda: Told("tick") in heard, PATIENCE)
+
+    asyncio.run(scenario(), debug=True)
