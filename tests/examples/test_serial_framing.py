@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,7 @@ from hypothesis import strategies as st
 if os.name != "posix":
     pytest.skip("pseudo-terminals are POSIX's", allow_module_level=True)
 
-
-from serial_line import MTU, Unslip, slip
+from serial_line import LOST, MTU, Station, Unslip, slip
 
 # Mostly the bytes that SLIP has to escape, or that look like it.
 tricky = st.lists(st.sampled_from([0xC0, 0xDB, 0xDC, 0xDD, 0x41]), min_size=1, max_size=MTU)
@@ -48,3 +48,12 @@ def test_a_datagram_that_does_not_end_is_not_kept_and_never_taken(byte: bytes) -
         assert unslip.feed(byte) == []
         assert len(unslip.rest) <= 2 * MTU + 1
     assert unslip.feed(b"\xc0") == []
+
+
+def test_the_line_loses_and_flips_about_as_many_bytes_as_it_says() -> None:
+    station = Station("Ann", -1, Random(1))
+    came = station.spoil(bytes(100_000))
+    assert len(came) == 100_000 - station.lost
+    assert sum(byte.bit_count() == 1 for byte in came) == station.flipped
+    for count in (station.lost, station.flipped):
+        assert LOST * 100_000 / 2 < count < LOST * 100_000 * 2
