@@ -47,6 +47,7 @@ from palaver import (
     Said,
     Say,
     Send,
+    StreamEndpoint,
     Tick,
     Timing,
     Transmit,
@@ -439,16 +440,10 @@ class Pair:
         self.wire = Wire(delay=delay)
         limits_a, limits_b = limits_a or limits, limits_b or limits
         self.wire.mtu = max(limits_a.mtu, limits_b.mtu)
-        caller = Endpoint(
-            entropy("a"), roles=(ROLE,), timing=timing, limits=limits_a, streams=streams
-        )
-        callee = Endpoint(
-            entropy("b"),
-            roles=(ROLE,),
-            max_inbound=max_inbound,
-            timing=timing,
-            limits=limits_b,
-            streams=streams,
+        kind = StreamEndpoint if streams else Endpoint
+        caller = kind(entropy("a"), roles=(ROLE,), timing=timing, limits=limits_a)
+        callee = kind(
+            entropy("b"), roles=(ROLE,), max_inbound=max_inbound, timing=timing, limits=limits_b
         )
         self.wire.add(A, caller)
         self.wire.add(B, callee)

@@ -92,6 +92,9 @@ options = st.lists(
     max_size=4,
 ).map(tuple)
 
+# Those that may be sent.
+reasons = st.integers(0, 63) | st.integers(128, 255)
+
 hellos = st.builds(
     Hello,
     link_ids,
@@ -108,7 +111,7 @@ cookies = st.builds(Cookie, link_ids, st.binary(min_size=1, max_size=16))
 welcomes = st.builds(
     Welcome, link_ids, link_ids, u8, u8, mtus, credits_granted, key_exchanges, options
 )
-refuses = st.builds(Refuse, link_ids, u8, versions)
+refuses = st.builds(Refuse, link_ids, reasons, versions)
 resets = st.builds(Reset, link_ids, u32)
 unsealed = hellos | cookies | welcomes | refuses | resets
 
@@ -132,7 +135,7 @@ acks = st.builds(
     st.integers(0, U64),
 )
 tokens = st.binary(min_size=8, max_size=8)
-closes = st.builds(Close, u8, u32, st.text(max_size=30))
+closes = st.builds(Close, reasons, u32, st.text(max_size=30))
 unknown_frames = st.builds(Unknown, st.integers(0x80, 0xFF), st.binary(max_size=40))
 frames = st.one_of(
     segments,
@@ -154,7 +157,7 @@ def _utf8_at_most(size: int) -> st.SearchStrategy[str]:
     return st.text(max_size=size).filter(lambda text: len(text.encode()) <= size)
 
 
-byes = st.builds(Bye, u8, st.text(max_size=30) | _utf8_at_most(120))
+byes = st.builds(Bye, reasons, st.text(max_size=30) | _utf8_at_most(120))
 introductions = st.builds(Introduce, st.text(max_size=16) | _utf8_at_most(64))
 texts = st.builds(Text, st.text(max_size=100))
 

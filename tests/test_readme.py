@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+FACADE, ASYNCIO, EMBEDDING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def run(program: str) -> str:
@@ -31,16 +31,21 @@ def run(program: str) -> str:
 
 @pytest.mark.smoke
 def test_the_facade_example_runs() -> None:
-    assert run(PROGRAMS[0]) == "Ann says hello\nhello yourself\n"
+    assert run(FACADE) == "Ann says hello\nhello yourself\n"
+
+
+@pytest.mark.smoke
+def test_the_asyncio_example_runs() -> None:
+    assert run(ASYNCIO) == "hello yourself, Ann\n"
 
 
 @pytest.mark.smoke
 def test_the_embedding_example_runs_in_about_thirty_lines() -> None:
-    printed = run(PROGRAMS[1])
+    printed = run(EMBEDDING)
     assert "bob hears: no sockets were used" in printed
     assert "ann: Delivered(link=1, ref=0)" in printed
     assert printed.count("Closed(") == 2
-    assert len([line for line in PROGRAMS[1].splitlines() if line.strip()]) <= 32
+    assert len([line for line in EMBEDDING.splitlines() if line.strip()]) <= 32
 
 
 def test_the_two_commands_are_there_one_line_each() -> None:

@@ -6,7 +6,7 @@
 for asyncio, and in `palaver_io.selecting` for a single thread.
 
 Below them are the drivers, which run any machine on any port: `BlockingDriver`, `SelectorsDriver`
-and `AsyncioDriver`.
+and, in `palaver_io.aio`, because it takes a while to load, `AsyncioDriver`.
 """
 
 from .addresses import (
@@ -20,7 +20,6 @@ from .addresses import (
     resolve,
     resolve_peer,
 )
-from .asyncio_driver import AsyncioDriver
 from .blocking import BlockingDriver
 from .conversation import Conversation
 from .errors import (
@@ -39,7 +38,6 @@ from .udp import UdpPort
 __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
-    "AsyncioDriver",
     "BlockingDriver",
     "ConnectFailed",
     "Conversation",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Conversation", "Listener", "Opening", "connect", "listen"]
+__all__ = ["AsyncioDriver", "Conversation", "Listener", "Opening", "connect", "listen"]
 
 
 class _Open(Protocol):

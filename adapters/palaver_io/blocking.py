@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Final, TypeVar
 
 from palaver.machine import Event, Machine, Notice
@@ -39,6 +39,8 @@ class BlockingDriver(Driver):
     A KeyboardInterrupt that hits a verb at work can lose notices of that verb.
     """
 
+    takes_threads = True
+
     def __init__(
         self,
         machine: Machine,
@@ -55,15 +57,14 @@ class BlockingDriver(Driver):
         self._progress = self.make_bell()
         # All that follows, and all of the base class, is guarded by the lock.
         self._wakes_at = -_NEVER  # when the thread looks again by itself
-        self._watcher = DeferredWatcher()
-        try:
+        with ExitStack() as undo:
+            undo.callback(port.close)
+            self._watcher = DeferredWatcher()
+            undo.callback(self._watcher.close)
             port.start(self._watcher, clock)
             self._thread = threading.Thread(target=self._run, name="palaver-driver", daemon=True)
             self._thread.start()
-        except BaseException:
-            self._watcher.close()
-            port.close()
-            raise
+            undo.pop_all()
 
     # For facades
 

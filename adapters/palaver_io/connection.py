@@ -34,13 +34,16 @@ class Connection:
         "_in",
         "_out",
         "address",
+        "heard_at",
         "is_closing",
         "is_fresh",
         "is_open",
         "sock",
     )
 
-    def __init__(self, sock: socket.socket, address: Address, *, inbound: bool) -> None:
+    def __init__(
+        self, sock: socket.socket, address: Address, now: float = 0.0, *, inbound: bool
+    ) -> None:
         self.sock = sock
         self.address = address
         self.is_open = inbound
@@ -49,6 +52,8 @@ class Connection:
         """Whether a stranger has called and not said anything yet."""
         self.is_closing = False
         """Whether what comes is thrown away, and the socket closed when all was sent."""
+        self.heard_at = now
+        """When something came last."""
         self._in = bytearray()
         self._out = bytearray()
 

@@ -88,6 +88,9 @@ class Driver:
 
     # Getters
 
+    takes_threads = False
+    """Whether verbs may be called from any thread."""
+
     @property
     def is_closed(self) -> bool:
         """Whether the driver has ended, or failed, or is about to."""

@@ -52,6 +52,7 @@ class Engine:
         "_on_notice",
         "_port",
         "_posted",
+        "deadline",
     )
 
     def __init__(
@@ -75,17 +76,8 @@ class Engine:
         # Copies that the injector holds back: release, a number to keep the order, data, address.
         self._delayed: list[tuple[float, int, bytes, Address]] = []
         self._delayed_count = 0
-
-    @property
-    def deadline(self) -> float | None:
+        self.deadline = machine.deadline
         """When `handle(())` is next due, if ever."""
-        deadline = self._machine.deadline
-        if self._delayed and (deadline is None or self._delayed[0][0] < deadline):
-            deadline = self._delayed[0][0]
-        due = self._port.deadline
-        if due is not None and (deadline is None or due < deadline):
-            return due
-        return deadline
 
     def post(self, event: Event) -> None:
         """Have `event` handled right after the notices at hand; for use within `on_notice`."""
@@ -118,20 +110,25 @@ class Engine:
         self._settle(now, notices)
 
     def _settle(self, now: float, notices: list[Notice]) -> None:
+        machine, port = self._machine, self._port
         while True:
-            deadline = self._machine.deadline
-            if deadline is not None and deadline <= now:
-                self._perform(self._machine.handle(Tick(), now), now, notices)
-            elif self._delayed and self._delayed[0][0] <= now:
+            due = machine.deadline
+            if due is not None and due <= now:
+                self._perform(machine.handle(Tick(), now), now, notices)
+                continue
+            if self._delayed and self._delayed[0][0] <= now:
                 _, _, data, destination = heappop(self._delayed)
-                self._posted.extend(self._port.send(data, destination))
-                self._perform((), now, notices)
+                told = port.send(data, destination)
             else:
-                told = self._port.settle(now)
+                told = port.settle(now)
                 if not told:
-                    return
-                self._posted.extend(told)
-                self._perform((), now, notices)
+                    break
+            self._posted.extend(told)
+            self._perform((), now, notices)
+        if self._delayed and (due is None or self._delayed[0][0] < due):
+            due = self._delayed[0][0]
+        waits = port.deadline
+        self.deadline = waits if due is None or (waits is not None and waits < due) else due
 
     def _perform(self, actions: Iterable[Action], now: float, notices: list[Notice]) -> None:
         while True:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from palaver import DEFAULT_LIMITS, DEFAULT_TIMING, Address, Limits, Timing
+from palaver import (
+    DEFAULT_LIMITS,
+    DEFAULT_TIMING,
+    Address,
+    Limits,
+    PalaverError,
+    Timing,
+    UsageError,
+)
 from palaver.sim import Faults
 
 from .addresses import DEFAULT_HOST, DEFAULT_PORT, resolve_peer
@@ -95,8 +104,7 @@ class Listener:
     """Takes calls. Made by `listen`.
 
         with listen("0.0.0.0", 65432, name="Bob", max_conversations=10) as listener:
-            for conversation in listener:
-                threading.Thread(target=talk, args=(conversation,)).start()
+            listener.serve(talk)  # a thread for each conversation
 
     Its conversations share its socket, so closing it ends all of them, but closing a conversation
     only makes room for the next caller. Threads may use it as they may a conversation.
@@ -120,6 +128,24 @@ class Listener:
         Raises TimeoutError, ListenerClosed and DriverFailed.
         """
         return Conversation(run(self._reception.accept(timeout)))
+
+    def serve(self, talk: Callable[[Conversation], object]) -> None:
+        """Run `talk` in a thread for each conversation, and close that at its end, until closed.
+
+        An exception of a `talk` aborts its conversation only, and goes to `threading.excepthook`,
+        unless it is a PalaverError: a conversation that has ended. Returns when the listener was
+        closed and all threads have ended. Raises UsageError where there is only one thread, from
+        `palaver_io.selecting`: iterate over the listener there, or use `SelectorsDriver`.
+        """
+        if not self._reception.station.driver.takes_threads:
+            raise UsageError("one thread can't serve several: iterate over the listener instead")
+        threads: list[threading.Thread] = []
+        for conversation in self:
+            threads = [one for one in threads if one.is_alive()]
+            threads.append(threading.Thread(target=_attend, args=(talk, conversation)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
 
     def __iter__(self) -> Iterator[Conversation]:
         """Give each conversation as it comes, until the listener is closed."""
@@ -153,3 +179,8 @@ class Listener:
         else:
             with suppress(DriverFailed):
                 self.abort()
+
+
+def _attend(talk: Callable[[Conversation], object], conversation: Conversation) -> None:
+    with suppress(PalaverError), conversation:
+        talk(conversation)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from palaver.machine import Machine, Notice
 
@@ -60,12 +60,12 @@ class SelectorsDriver(Driver):
         """
         super().__init__(machine, port, on_notice, injector, clock, on_failure)
         self._progress = self.make_bell()
-        self._watcher = SelectorWatcher(selector, self)
-        try:
+        with ExitStack() as undo:
+            undo.callback(port.close)
+            self._watcher = SelectorWatcher(selector, self)
+            undo.callback(self._watcher.close)
             port.start(self._watcher, clock)
-        except BaseException:
-            self._release()
-            raise
+            undo.pop_all()
 
     # For facades
 

@@ -27,6 +27,7 @@ MAX_CONNECTIONS: Final = 4096
 MAX_FRESH: Final = 256  # callers that have not said anything yet; beyond, the oldest goes
 FRESH_FOR: Final = 10.0  # seconds until a caller must have said something
 CONNECTING_FOR: Final = 30.0  # seconds until a connection must stand
+SILENT_FOR: Final = 60.0  # seconds after which a newcomer may take the place, if there is no other
 CLOSING_FOR: Final = 2.0  # seconds in which the rest must be sent and the peer must close too
 _ACCEPT_AGAIN: Final = 0.5  # seconds to wait when there are no descriptors left
 
@@ -180,7 +181,7 @@ class TcpPort:
         if trouble not in _UNDERWAY:
             sock.close()
             raise OSError(trouble, "no connection")
-        connection = Connection(sock, address, inbound=False)
+        connection = Connection(sock, address, self._clock(), inbound=False)
         self._add(connection, EVENT_WRITE)
         self._give_time(connection, CONNECTING_FOR)
         return connection
@@ -202,7 +203,7 @@ class TcpPort:
             self._admit(sock, from_sockaddr(sockaddr), told)
 
     def _admit(self, sock: socket.socket, address: Address, told: list[Event]) -> None:
-        if len(self._by_sock) >= MAX_CONNECTIONS:
+        if len(self._by_sock) >= MAX_CONNECTIONS and not self._make_room(told):
             sock.close()
             return
         try:
@@ -213,12 +214,20 @@ class TcpPort:
         before = self._by_address.get(address)
         if before is not None:  # it was restarted, and we had not noticed
             told += self._end(before)
-        connection = Connection(sock, address, inbound=True)
+        connection = Connection(sock, address, self._clock(), inbound=True)
         self._add(connection, EVENT_READ)
         self._give_time(connection, FRESH_FOR)
         self._fresh[connection] = None
         if len(self._fresh) > MAX_FRESH:
             told += self._end(next(iter(self._fresh)))
+
+    def _make_room(self, told: list[Event]) -> bool:
+        """End the connection that has been silent longest, if for long: links don't do that."""
+        quietest = min(self._by_sock.values(), key=lambda one: one.heard_at)
+        if self._clock() - quietest.heard_at < SILENT_FOR:
+            return False
+        told += self._end(quietest)
+        return True
 
     def _pause_accepting(self) -> None:
         assert self._watcher is not None
@@ -262,6 +271,8 @@ class TcpPort:
             connection.is_fresh = False
             self._fresh.pop(connection, None)
             self._timed.pop(connection, None)
+        if records:
+            connection.heard_at = self._clock()
         self.received += len(records)
         told += [Datagram(data, connection.address) for data in records]
         if over:

@@ -29,8 +29,13 @@ class SelectorWatcher:
     ) -> None:
         self._mirror = mirror
         self._data = data
-        self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = socket.socketpair()
+        try:
+            self._selector = selectors.DefaultSelector()
+        except BaseException:
+            self._wake_out.close()
+            self._wake_in.close()
+            raise
         self._wake_out.settimeout(0)
         self._wake_in.settimeout(0)
         self.watch(self._wake_out, selectors.EVENT_READ)

@@ -25,6 +25,7 @@ from .link.events import (
     Undelivered,
     Writable,
 )
+from .link.stream_endpoint import StreamEndpoint
 from .machine import (
     Action,
     Address,
@@ -85,6 +86,7 @@ __all__ = [
     "Side",
     "StillDialing",
     "StreamEnded",
+    "StreamEndpoint",
     "Tick",
     "Timing",
     "Transmit",

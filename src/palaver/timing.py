@@ -23,6 +23,10 @@ MAX_RECORD = 2047  # bytes: the largest packet on a stream
 MAX_NUMBER = (1 << 32) - 1  # the last packet number and the last segment number
 
 
+# Fields that may be 0, or are no time.
+_NOT_POSITIVE = {"ack_delay", "bundling", "keepalive_jitter"}
+
+
 @dataclass(frozen=True)
 class Timing:
     """Timers, in seconds unless the name says otherwise."""
@@ -45,6 +49,8 @@ class Timing:
     """The longest wait between probes; more would take a live link for dead at 50 % loss."""
     ack_delay: float = 0.025
     """An ack waits this long for company (RFC 9000, section 18.2)."""
+    bundling: bool = True
+    """Whether packets with room repeat what did not arrive yet (7.2): repairs a loss at once."""
     overdue: float = 10.0
     """A message not acknowledged for this long is reported as overdue."""
     dead_peer: float = 30.0
@@ -68,7 +74,7 @@ class Timing:
         """Raise UsageError for a timer that can't work."""
         for field in fields(self):
             seconds = getattr(self, field.name)
-            if not 0 < seconds < 1e9 and field.name not in {"ack_delay", "keepalive_jitter"}:
+            if not 0 < seconds < 1e9 and field.name not in _NOT_POSITIVE:
                 raise UsageError(f"Timing.{field.name} must be above 0, not {seconds}")
         if not 0 <= self.ack_delay < self.probe_cap:
             raise UsageError("Timing.ack_delay must be from 0 to below probe_cap")

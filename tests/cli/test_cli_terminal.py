@@ -138,6 +138,19 @@ def test_the_terminal_is_given_back_however_it_ends(times: int) -> None:
             assert bob.are_modes_restored()
 
 
+def test_a_line_that_was_not_finished_is_taken_away_in_the_end() -> None:
+    with running() as processes:
+        _, address = processes.listen("--name", "Ann")
+        with sitting_at("call", address) as bob:
+            bob.wait_for(">", last=True)
+            bob.type("never fini")
+            bob.wait_for("> never fini", last=True)
+            bob.popen.send_signal(signal.SIGINT)
+            assert bob.popen.wait(PATIENCE) == 130
+            bob.wait_for("You ended the conversation with Ann.")
+            assert bob.screen()[-1] == ""
+
+
 def test_a_listener_shows_whom_a_line_is_for() -> None:
     with running() as processes, sitting_at("listen", "127.0.0.1:0", "--max", "2", "-k") as hub:
         hub.wait_for("Listening on ")

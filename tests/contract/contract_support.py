@@ -38,6 +38,12 @@ class Way(NamedTuple):
 
 
 WAYS = [Way(driver, transport) for driver, transport in product(DRIVERS, TRANSPORTS)]
+# The other kinds of event loop; between two of them nothing new could happen.
+MORE_WAYS = [
+    Way(driver, transport)
+    for driver, transport in product(LOOPS, TRANSPORTS)
+    if driver not in DRIVERS
+]
 PAIRS = [(way, way) for way in WAYS] + [
     (listener, caller)
     for listener, caller in product(WAYS, WAYS)
@@ -100,8 +106,8 @@ class Here:
 class InLoop:
     """In an event loop in a thread."""
 
-    def __init__(self, make_loop: Callable[[], Any] = LOOPS["asyncio"]) -> None:
-        self._loop = LoopThread(make_loop)
+    def __init__(self, kind: str) -> None:
+        self._loop = LoopThread(LOOPS[kind])
 
     def do(self, verb: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async def carry_out() -> T:
@@ -258,13 +264,13 @@ class Scene:
             place.end()
 
     def _open(self, verb: str, way: Way, address: Address, options: dict[str, Any]) -> Elsewhere:
-        if way.driver == "asyncio":
-            place: Place = InLoop()
+        if way.driver in LOOPS:
+            place: Place = InLoop(way.driver)
         else:
             place = InTurner() if way.driver == "selectors" else Here()
         self._places.append(place)
         options = {"tcp": way.transport == "tcp", **options}
-        module = {"blocking": palaver_io, "selectors": selecting, "asyncio": aio}[way.driver]
+        module = {"blocking": palaver_io, "selectors": selecting}.get(way.driver, aio)
 
         def open_it() -> Any:  # noqa: ANN401 - of any kind
             it = getattr(module, verb)(*address, **options)

@@ -244,7 +244,7 @@ def decode(datagram: bytes) -> Packet:
         key = r.take(r.uint(2))
         got = Welcome(link, callee, version, profile, mtu, credit, key, r.options())
     elif kind == KIND_REFUSE:
-        got = Refuse(link, r.uint(1), tuple(r.counted(1, 8, "versions")))
+        got = Refuse(link, _reason(r.uint(1)), tuple(r.counted(1, 8, "versions")))
     elif kind == KIND_RESET:
         got = Reset(link, r.uint(4))
     else:
@@ -288,10 +288,8 @@ def decode_frames(raw: bytes) -> tuple[Frame, ...]:
         elif kind == 7:
             if n < 5:
                 raise Malformed("length of CLOSE")
-            try:
-                text = body[5:].decode("utf-8")
-            except UnicodeDecodeError:
-                raise Malformed("CLOSE: not UTF-8") from None
+            text = _utf8(body[5:], 120, "text of CLOSE")
+            _reason(body[0])
             frames.append(Close(body[0], int.from_bytes(body[1:5], "big"), text))
         elif kind < 128:
             raise Malformed(f"unknown frame {kind:02x}")
@@ -341,6 +339,12 @@ def _utf8(raw: bytes, limit: int, what: str) -> str:
         raise Malformed(f"{what}: not UTF-8", 2) from None
 
 
+def _reason(code: int, end: int | None = None) -> int:
+    if 64 <= code <= 127:
+        raise Malformed(f"reason {code} may not be sent", end)
+    return code
+
+
 def decode_message(role: str, raw: bytes) -> Message:
     if not 1 <= len(raw) <= MAX_MESSAGE:
         raise Malformed("length of message", 2)
@@ -352,7 +356,7 @@ def decode_message(role: str, raw: bytes) -> Message:
     if kind == 1:
         if not body:
             raise Malformed("BYE without reason", 2)
-        return Bye(body[0], _utf8(body[1:], 120, "text of BYE"))
+        return Bye(_reason(body[0], 2), _utf8(body[1:], 120, "text of BYE"))
     if kind < 16:
         raise Malformed(f"unknown kind {kind}", 3)
     if role == "duo":

@@ -23,6 +23,7 @@ from palaver import (
     Resume,
     Send,
     Side,
+    Timing,
     Undelivered,
     UsageError,
     WouldBlock,
@@ -776,3 +777,19 @@ def test_the_round_trip_time_is_measured() -> None:
     rtt = pair.a.machine.rtt(1)
     assert rtt == pytest.approx(2 * DELAY, rel=0.2)
     assert pair.a.machine.rtt(77) is None
+
+
+@pytest.mark.parametrize("bundling", [True, False])
+def test_copies_go_along_unless_that_is_switched_off(bundling: bool) -> None:
+    pair = Pair(timing=Timing(bundling=bundling), delay=0.1).open()
+    for ref in range(4):
+        pair.a.send(b"small", ref=ref)
+        pair.wire.run(0.005)
+    sent = [
+        frame.number
+        for flight in pair.wire.sent_by(A)
+        if flight.kind is Kind.DATA
+        for frame in flight.frames
+        if isinstance(frame, Segment)
+    ]
+    assert len(sent) > len(set(sent)) if bundling else sent == list(range(4))

@@ -1094,3 +1094,15 @@ def test_link_ids_differ_between_links_endpoints_and_calls() -> None:
         ids += [link.local for link in machine.links.values()]
     assert len(set(ids)) == 100
     assert all(0 < one < 1 << 64 for one in ids)
+
+
+@pytest.mark.spec("H-15")
+def test_a_caller_that_was_asked_for_a_cookie_is_not_told_that_nobody_answers() -> None:
+    pair = Pair()
+    callee = Endpoint(entropy("b"), roles=(ROLE,), always_cookie=True)
+    pair.wire.add(B, callee)
+    pair.call()
+    pair.wire.run(1)
+    assert callee.stats()["cookies_sent"] == 1
+    assert pair.a.notices(Opened)
+    assert not pair.a.notices(StillDialing)

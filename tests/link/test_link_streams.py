@@ -19,6 +19,8 @@ from palaver import (
     Send,
     Side,
     StreamEnded,
+    StreamEndpoint,
+    Tick,
     Transmit,
     UsageError,
 )
@@ -83,8 +85,8 @@ def test_packets_are_no_larger_than_a_record() -> None:
 
 @pytest.mark.spec("S-3")
 def test_nobody_is_asked_for_a_cookie() -> None:
-    callee = Endpoint(entropy("callee"), roles=(ROLE,), always_cookie=True, streams=True)
-    caller = Endpoint(entropy("caller"), streams=True)
+    callee = StreamEndpoint(entropy("callee"), roles=(ROLE,), limits=Limits(half_open=1))
+    caller = StreamEndpoint(entropy("caller"))
     pair = Pair(streams=True)
     pair.wire.add(A, caller)
     pair.wire.add(B, callee)
@@ -160,7 +162,7 @@ def test_a_packet_that_came_before_ends_the_stream_for_none_comes_twice() -> Non
 def test_packets_for_nobody_end_a_stream_that_has_no_links(kind: str) -> None:
     pair = opened()
     packet = pair.a.forge(Ping()) if kind == "data" else CLEAR.seal(Reset(9, 9).encode())
-    machine = Endpoint(entropy("other"), roles=(ROLE,), streams=True)
+    machine = StreamEndpoint(entropy("other"), roles=(ROLE,))
     actions = machine.handle(Datagram(packet, C), 1.0)
     assert actions[-1] == Disconnect(C)
     assert machine.is_idle
@@ -254,7 +256,7 @@ def test_who_waits_for_a_place_gets_it_when_it_is_free() -> None:
     pair = Pair(streams=True, max_inbound=1)
     pair.call()
     pair.wire.run(1)
-    other = Endpoint(entropy("c"), streams=True)
+    other = StreamEndpoint(entropy("c"))
     pair.wire.add(C, other)
     pair.wire.remove(A)
     pair.wire.tell(C, Dial(B, ROLE))
@@ -264,7 +266,7 @@ def test_who_waits_for_a_place_gets_it_when_it_is_free() -> None:
 
 def test_an_endpoint_without_streams_is_not_to_be_told_of_one() -> None:
     machine = Endpoint(entropy("x"))
-    with pytest.raises(UsageError, match="streams=True"):
+    with pytest.raises(UsageError, match="StreamEnded"):
         machine.handle(StreamEnded(A), 1.0)
 
 
@@ -277,3 +279,39 @@ def test_a_twin_knows_the_streams_too() -> None:
     assert twin.is_idle
     with pytest.raises(UsageError):
         twin.handle(Send(99, message(b"x")), pair.wire.now)
+
+
+@pytest.mark.spec("S-6")
+def test_a_stream_whose_hello_comes_to_nothing_is_ended_some_time_after_the_last() -> None:
+    pair = Pair(streams=True, limits=Limits(half_open_per_host=1))
+    pair.wire.lose = lambda flight: flight.kind is Kind.DATA
+    pair.call()
+    pair.wire.run(0.1)
+    assert pair.b.machine.stats()["half_open"] == 1
+    # One more from there: the same host, on another stream.
+    other = StreamEndpoint(entropy("c"))
+    elsewhere = (A[0], A[1] + 1)
+    pair.wire.add(elsewhere, other)
+    pair.wire.tell(elsewhere, Dial(B, ROLE))
+    pair.wire.run(1)
+    pair.wire.remove(elsewhere)
+    last = [one.time for one in pair.wire.flights if one.source == elsewhere][-1]
+    pair.wire.remove(A)
+    pair.wire.run(60)
+    gone = [time for time, source, stream in pair.wire.disconnected if stream == elsewhere]
+    assert gone == [last + pair.wire.delay + 10.0]
+    assert pair.b.machine.deadline is None
+
+
+def test_a_twin_knows_the_streams_that_wait_too() -> None:
+    machine = StreamEndpoint(entropy("x"), roles=(ROLE,), limits=Limits(half_open_per_host=1))
+    for port in (1, 2):
+        caller = StreamEndpoint(entropy(f"caller {port}"))
+        caller.handle(Dial(B, ROLE), 0.0)
+        (hello,) = (one for one in caller.handle(Tick(), 0.0) if isinstance(one, Transmit))
+        machine.handle(Datagram(hello.data, ("host", port)), 0.0)
+    key = machine.state_key(1.0)
+    twin = machine.clone()
+    assert twin.state_key(1.0) == key
+    assert Disconnect(("host", 2)) in twin.handle(Tick(), 10.0)
+    assert machine.state_key(1.0) == key

@@ -35,7 +35,8 @@ from palaver.wire.frames import (
     Unknown,
 )
 from palaver.wire.messages import Bye
-from palaver.wire.packets import Kind
+from palaver.wire.packets import Kind, Refuse
+from palaver.wire.sealing import CLEAR
 
 FIN = b"\x00"
 BYE = Bye().encode()
@@ -405,7 +406,8 @@ def test_a_close_that_settles_what_was_never_sent_is_still_a_close() -> None:
     assert told == [Closed(1, None, 7, Side.PEER, "why not")]
 
 
-@pytest.mark.parametrize("reason", [0, 13, 63, 64, 127, 200, 255])
+@pytest.mark.spec("R-1")
+@pytest.mark.parametrize("reason", [0, 13, 63, 128, 200, 255])
 def test_a_reason_is_taken_as_it_comes(reason: int) -> None:
     pair = Pair().open()
     assert pair.wire.inject(pair.a.forge(Close(reason, 0)), A, B) == [
@@ -414,6 +416,33 @@ def test_a_reason_is_taken_as_it_comes(reason: int) -> None:
     pair = Pair().open()
     told = pair.wire.inject(pair.a.forge(segment(0, Bye(reason, "x").encode())), A, B)
     assert told == [Closed(1, None, reason, Side.PEER, "x")]
+
+
+@pytest.mark.spec("R-1")
+@pytest.mark.parametrize("reason", [64, 66, 127])
+def test_a_reason_that_only_one_side_can_find_breaks_the_rules(reason: int) -> None:
+    broken = Closed(1, None, Reason.PROTOCOL_ERROR, Side.LOCAL)
+    pair = Pair().open()
+    assert pair.wire.inject(pair.a.forge(Close(reason, 0)), A, B) == [broken]
+    pair = Pair().open()
+    assert pair.wire.inject(pair.a.forge(segment(0, Bye(reason).encode())), A, B) == [broken]
+    pair = Pair()
+    pair.wire.lose_from(A)
+    pair.call()
+    refuse = CLEAR.seal(Refuse(pair.a.link.local, reason, (1,)).encode())
+    assert pair.wire.inject(refuse, B, A) == []
+    assert pair.a.stats["malformed"] == 1
+
+
+@pytest.mark.spec("R-1")
+def test_the_text_of_a_reason_is_bounded() -> None:
+    fitting, too_long = "x" * 120, "x" * 121
+    pair = Pair().open()
+    told = pair.wire.inject(pair.a.forge(Close(1, 0, fitting)), A, B)
+    assert told == [Closed(1, None, 1, Side.PEER, fitting)]
+    pair = Pair().open()
+    told = pair.wire.inject(pair.a.forge(Close(1, 0, too_long)), A, B)
+    assert told == [Closed(1, None, Reason.PROTOCOL_ERROR, Side.LOCAL)]
 
 
 @pytest.mark.parametrize("ending", [Leave(1), Finish(1)])

@@ -28,13 +28,13 @@ from palaver import (
 from palaver.machine import StateMachine, UsageError
 from palaver.values import value
 from palaver_io import (
-    AsyncioDriver,
     BlockingDriver,
     DriverFailed,
     SelectorsDriver,
     UdpPort,
     open_udp_socket,
 )
+from palaver_io.aio import AsyncioDriver
 from palaver_io.port import Port
 
 T = TypeVar("T")
@@ -177,6 +177,12 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
+def skip_without(kind: str) -> None:
+    """Skip the test if there is no such event loop here."""
+    if kind in LOOPS:
+        LOOPS[kind]().close()
+
+
 class LoopThread:
     """An event loop in a thread of its own, for tests that are told in blocking calls."""
 
@@ -298,8 +304,7 @@ Start = Callable[..., AnyDriver]
 @contextmanager
 def drivers_that_end(kind: str = "blocking") -> Iterator[Start]:
     """Give what starts a driver of a machine; all of them are closed at the end."""
-    if kind in LOOPS:
-        LOOPS[kind]().close()  # or skip the test
+    skip_without(kind)
     drivers: list[AnyDriver] = []
 
     def start(

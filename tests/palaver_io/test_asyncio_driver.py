@@ -10,7 +10,8 @@ import pytest
 from io_support import LOOPS, PATIENCE, Break, Do, Recorder, Told, leaving_nothing_behind
 
 from palaver import Notice
-from palaver_io import AsyncioDriver, DriverFailed, UdpPort, open_udp_socket
+from palaver_io import DriverFailed, UdpPort, open_udp_socket
+from palaver_io.aio import AsyncioDriver
 
 pytestmark = pytest.mark.smoke
 

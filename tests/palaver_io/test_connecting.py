@@ -20,6 +20,7 @@ from palaver_io import (
     connect,
     listen,
     open_udp_socket,
+    selecting,
 )
 
 
@@ -150,6 +151,49 @@ def test_a_listener_of_many() -> None:
             caller.close()
         with pytest.raises(ListenerClosed):
             listener.accept()
+
+
+def test_serve_runs_a_thread_for_each_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", complaints.append)
+
+    def talk(conversation: Conversation) -> None:
+        for text in conversation:
+            if text == "fail":
+                raise ZeroDivisionError
+            conversation.send(f"{text}, {conversation.peer_name}")
+
+    with listen("127.0.0.1", 0, max_conversations=5, timing=FAST) as listener:
+        serving = in_thread(listener.serve, talk)
+        callers = [
+            connect(*listener.address, name=f"C{n}", timeout=PATIENCE, timing=FAST)
+            for n in range(4)
+        ]
+        for caller in callers:
+            caller.send("hi")
+        for number, caller in enumerate(callers):
+            assert caller.receive(PATIENCE) == f"hi, C{number}"
+        callers[0].send("fail")
+        with pytest.raises(ConversationLost):
+            callers[0].receive(PATIENCE)
+        callers[1].abort()
+        callers[2].close()
+        listener.close()
+        with pytest.raises(ConversationOver):
+            callers[3].receive(PATIENCE)
+        serving.join(PATIENCE)
+        assert not serving.is_alive()
+        for caller in callers:
+            caller.close()
+    assert [one.exc_type for one in complaints] == [ZeroDivisionError]
+
+
+def test_one_thread_can_not_serve_several() -> None:
+    with (
+        selecting.listen("127.0.0.1", 0, timing=FAST) as listener,
+        pytest.raises(UsageError, match="one thread can't serve several"),
+    ):
+        listener.serve(print)
 
 
 def test_what_was_said_before_accepting_is_kept() -> None:

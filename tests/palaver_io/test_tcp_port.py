@@ -380,6 +380,26 @@ def test_too_many_connections(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         one.close()
 
 
+def test_who_has_been_silent_for_long_makes_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 2)
+    callers = []
+    for _ in range(2):
+        callers.append(call(bench))
+        callers[-1].sendall(record(b"hello"))
+        bench.hear(1)
+    bench.now += tcp.SILENT_FOR
+    callers[0].sendall(record(b"still here"))
+    bench.hear(1)
+    callers.append(call(bench))
+    assert bench.hear(1) == [StreamEnded(callers[1].getsockname())]
+    callers[2].sendall(record(b"hello"))
+    assert bench.hear(1) == [Datagram(b"hello", callers[2].getsockname())]
+    for one in callers:
+        one.close()
+
+
 class Exhausted(socket.socket):
     """Has no descriptors left, until told otherwise; or loses its callers."""
 

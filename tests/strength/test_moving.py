@@ -464,7 +464,7 @@ def test_a_move_begins_the_measuring_anew(seed: int) -> None:
     stage, ann, bob = chat.stage, chat.ann, chat.bob
     for _ in range(60):
         chat.say(bob)
-    stage.sim.run_for(1)
+    stage.sim.run_until(lambda: bob.channel.outbox.is_empty)
     assert bob.channel.recovery.congestion.window > 12_000
     for _ in range(30):
         chat.say(bob)

@@ -91,8 +91,8 @@ class Terminal(Screen):
         """Give the terminal back as it was; doing so twice does nothing."""
         if self._modes is None:
             return
-        modes, self._modes = self._modes, None
         self._write("\r\x1b[K")
+        modes, self._modes = self._modes, None
         try:
             termios.tcsetattr(self._input, termios.TCSADRAIN, modes)
         except termios.error:  # it is gone

@@ -20,6 +20,7 @@ class Caller:
         "attempts",
         "hello",
         "hello_at",
+        "is_answering",
         "unreachable",
     )
 
@@ -27,6 +28,8 @@ class Caller:
         self.hello = hello
         self.hello_at = now
         self.attempts = 0
+        # Whether the next HELLO is an answer to a COOKIE: somebody is there.
+        self.is_answering = False
         # Whether the network said, since the last HELLO, that nothing listens there.
         self.unreachable = False
         self._sent_at = now
@@ -37,6 +40,7 @@ class Caller:
     def next_hello(self, now: float) -> bytes:
         """Give the HELLO to send now; the next follows at `hello_at`."""
         self.attempts += 1
+        self.is_answering = False
         self._sent_at = now
         self.hello_at = now + self._timing.hello_wait(self.attempts)
         self.unreachable = False
@@ -52,6 +56,7 @@ class Caller:
             self._follow_at = now + self._timing.hello_interval
             self.hello = with_cookie(self.hello, cookie)
             self.hello_at = now
+            self.is_answering = True
 
     def clone(self) -> Caller:
         """Give an independent twin."""
@@ -64,5 +69,6 @@ class Caller:
             self.hello_at - now,
             max(self._follow_at - now, 0.0),
             self.attempts,
+            self.is_answering,
             self.unreachable,
         )

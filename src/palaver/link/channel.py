@@ -39,6 +39,7 @@ class Channel:
     """Numbered packets both ways between two link ids."""
 
     __slots__ = (
+        "_bundles",
         "_news",
         "_path",
         "_ping",
@@ -79,6 +80,7 @@ class Channel:
         # Put an ack into every packet, whether or not one is owed.
         self.repeat_ack = False
         self._timing = timing
+        self._bundles = timing.bundling and not context.streams
         self.vigil = Vigil(timing, jitter)
         self._room = 0
         self._ping = False
@@ -297,11 +299,7 @@ class Channel:
         if recovery.limited:
             return False
         # Where no queue on the path seems to mind, copies make good a loss at once.
-        copies = (
-            in_flight > 0
-            and 2 * in_flight * recovery.rtt.queued < self.mtu
-            and not recovery.reliable
-        )
+        copies = in_flight > 0 and 2 * in_flight * recovery.rtt.queued < self.mtu and self._bundles
         owed = arrivals.ack_at < _NEVER or self.repeat_ack
         with_ack = owed or arrivals.repeats > 0
         frames: list[bytes] = []

@@ -21,7 +21,7 @@ class Congestion:
 
     def __init__(self, mtu: int) -> None:
         self._mtu = mtu
-        self.window = min(INITIAL_PACKETS * mtu, max(INITIAL_BYTES, MINIMUM_PACKETS * mtu))
+        self.window = _first_window(mtu)
         # Bytes of packets that are to be acknowledged. Whoever sends one adds to it.
         self.in_flight = 0
         self._threshold: float = float("inf")
@@ -32,6 +32,10 @@ class Congestion:
     def is_full(self) -> bool:
         """Whether nothing more may be sent for now."""
         return self.in_flight >= self.window
+
+    def restart(self) -> None:
+        """Take note that the path was left alone for a while: what it can bear may have changed."""
+        self.window = min(self.window, _first_window(self._mtu))
 
     def acked(self, size: int, sent_at: float, *, was_limited: bool) -> None:
         """Take note of an acked packet; the window grows only if it was what limited us."""
@@ -65,3 +69,7 @@ class Congestion:
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""
         return (self.window, self.in_flight, self._threshold, self._recovery_start - now)
+
+
+def _first_window(mtu: int) -> int:
+    return min(INITIAL_PACKETS * mtu, max(INITIAL_BYTES, MINIMUM_PACKETS * mtu))

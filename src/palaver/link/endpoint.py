@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 from palaver.entropy import Draws, Entropy
 from palaver.machine import (
     Action,
     Address,
     Datagram,
-    Disconnect,
     Event,
     StateMachine,
-    StreamEnded,
     Tick,
     Transmit,
     Unreachable,
     UsageError,
     copy_slots,
 )
-from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, MAX_RECORD, Limits, Timing
+from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from palaver.wire.packets import (
     COOKIE,
     DATA,
@@ -43,9 +41,11 @@ from .link import Link
 from .maker import Maker
 from .reception import Decision, Reception
 from .states import Input, State
-from .streams import Streams
 from .table import LinkTable
 from .tombstones import Tombstones
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _FOREVER = float("inf")
 # Looking up a member of an Enum takes its time, where it is done for each packet.
@@ -57,9 +57,10 @@ class Endpoint(StateMachine):
 
     `roles` are those for which it answers calls; with none it only calls. `max_inbound` bounds
     the calls that it has answered and that are not over: more are told that it is busy. With
-    `always_cookie` callers must prove their address even while there is room. With `streams`
-    each address is that of a stream, which loses nothing (section 8.9).
+    `always_cookie` callers must prove their address even while there is room.
     """
+
+    _STREAMS: ClassVar[bool] = False
 
     __slots__ = (
         "_agenda",
@@ -67,7 +68,6 @@ class Endpoint(StateMachine):
         "_links",
         "_maker",
         "_reception",
-        "_streams",
         "_sweep_at",
         "_tombstones",
         "max_inbound",
@@ -80,7 +80,6 @@ class Endpoint(StateMachine):
         roles: Iterable[str] = (),
         max_inbound: int = 65535,
         always_cookie: bool = False,
-        streams: bool = False,
         timing: Timing = DEFAULT_TIMING,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -92,10 +91,7 @@ class Endpoint(StateMachine):
         if max_inbound < 0:
             raise UsageError(f"max_inbound must not be negative, as {max_inbound} is")
         self.max_inbound = max_inbound
-        if streams:
-            limits = replace(limits, mtu=min(limits.mtu, MAX_RECORD))
-        self._context = Context(timing, limits, streams=streams)
-        self._streams = Streams() if streams else None
+        self._context = Context(timing, limits, streams=self._STREAMS)
         draws = Draws(entropy)
         self._maker = Maker(self._context, draws)
         self._links = LinkTable()
@@ -105,7 +101,7 @@ class Endpoint(StateMachine):
             limits,
             draws.bytes(32),
             always_cookie=always_cookie,
-            proved=streams,
+            proved=self._STREAMS,
         )
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
         self._sweep_at = _FOREVER
@@ -159,14 +155,9 @@ class Endpoint(StateMachine):
         if isinstance(event, Send):
             self._send(event, now, out)
         elif isinstance(event, Datagram):
-            sound = self._take_datagram(event, now, out)
-            if not sound and self._streams is not None:
-                self._end_stream(event.source, now, out)
-                out.append(Disconnect(event.source))
+            self._take_datagram(event, now, out)
         elif isinstance(event, Tick):
             self._tick(now, out)
-        elif isinstance(event, StreamEnded):
-            self._end_stream(event.address, now, out)
         elif isinstance(event, Dial):
             self._dial(event, now, out)
         elif isinstance(event, Unreachable):
@@ -176,7 +167,7 @@ class Endpoint(StateMachine):
             self._take_command(event, now, out)
 
     def _take_datagram(self, event: Datagram, now: float, out: list[Action]) -> bool:
-        """Take a datagram or a record; tell whether a sound peer can have put it on a stream."""
+        """Take a datagram; tell whether it made sense."""
         data, context = event.data, self._context
         counters = context.counters
         counters.datagrams_in += 1
@@ -195,7 +186,7 @@ class Endpoint(StateMachine):
         link = self._links.by_local.get(local)
         if link is None:
             self._answer_unknown(data, local, number, source, now, out)
-            return self._is_in_use(source)
+            return self._may_be_late(source)
         before, address, unheard = link.state, link.channel.address, link.is_unheard
         if before is _WELCOMED:
             sound = self._open(link, data, number, source, now, out)
@@ -228,8 +219,7 @@ class Endpoint(StateMachine):
         has_room = link.crossed is not None or self._links.inbound_count < self.max_inbound
         sound = link.datagram(data, number, source, now, out, has_room=has_room)
         if link.crossed is not None and link.number != half_open:
-            if self._streams is not None:
-                self._streams.leave(link.crossed)
+            self._note_gone(link.crossed, out)
             self._reception.half_open.discard(half_open)
             self._links.replace(link.crossed, link, half_open)
             self._agenda.renumber(link, half_open)
@@ -274,12 +264,12 @@ class Endpoint(StateMachine):
             self._meet(packet, source, now, out)
         else:
             self.counters.unknown += 1
-            return self._is_in_use(source)
+            return self._may_be_late(source)
         return True
 
-    def _is_in_use(self, source: Address) -> bool:
-        """Tell whether a stream has links, so that it may carry late packets of those before."""
-        return self._streams is not None and source in self._streams
+    def _may_be_late(self, _: Address) -> bool:
+        """Tell whether packets for links that are not here can be late ones from there."""
+        return True
 
     def _meet(self, hello: Hello, source: Address, now: float, out: list[Action]) -> None:
         """Answer the first HELLO of a caller."""
@@ -298,8 +288,6 @@ class Endpoint(StateMachine):
             else:
                 self.counters.refused += 1
             self._reply(decision.reply, source, out)
-            if self._streams is not None and source not in self._streams:
-                out.append(Disconnect(source))
         elif decision.check is not None:
             checked = self._links.by_number[decision.check]
             checked.channel.challenge(now)
@@ -361,13 +349,6 @@ class Endpoint(StateMachine):
         if link.state is not before:
             self._follow(link, now, out)
 
-    def _end_stream(self, address: Address, now: float, out: list[Action]) -> None:
-        """End the links of a stream that has ended; calls go on, over another one."""
-        if self._streams is None:
-            raise UsageError("this endpoint has no streams: make it with streams=True")
-        for link in self._streams.cut(address, now, out):
-            self._follow(link, now, out)
-
     # Time
 
     def _tick(self, now: float, out: list[Action]) -> None:
@@ -379,9 +360,13 @@ class Endpoint(StateMachine):
                 self._follow(link, now, out)
             agenda.plan(link)
         if self._sweep_at <= now:
-            self._tombstones.expire(now)
-            self._reception.expire(now)
+            self._sweep(now, out)
             self._plan_sweep()
+
+    def _sweep(self, now: float, _: list[Action]) -> None:
+        """Forget what is out of date."""
+        self._tombstones.expire(now)
+        self._reception.expire(now)
 
     def _plan_sweep(self) -> None:
         """See when something remembered about strangers or ended links is to be forgotten."""
@@ -392,8 +377,6 @@ class Endpoint(StateMachine):
     def _enter(self, link: Link) -> None:
         self._links.add(link)
         self._agenda.touch(link)
-        if self._streams is not None:
-            self._streams.add(link)
 
     def _is_taken(self, local: int) -> bool:
         return local in self._links.by_local or self._tombstones.find(local) is not None
@@ -416,8 +399,10 @@ class Endpoint(StateMachine):
             if known and (link.was_announced or link.farewell.last_word is not None):
                 self._tombstones.bury(link, now)
                 self._plan_sweep()
-            if self._streams is not None and self._streams.leave(link):
-                out.append(Disconnect(link.channel.address))
+            self._note_gone(link, out)
+
+    def _note_gone(self, link: Link, out: list[Action]) -> None:
+        """Take note that a link is no more; for those who keep tables of their own."""
 
     def _reply(self, data: bytes, destination: Address, out: list[Action]) -> None:
         self.counters.datagrams_out += 1
@@ -425,7 +410,7 @@ class Endpoint(StateMachine):
 
     # Exploration
 
-    def clone(self) -> Endpoint:
+    def clone(self) -> Self:
         """Give an independent twin that will draw the same random values."""
         twin = copy_slots(self)
         twin._context = self._context.clone()
@@ -433,8 +418,6 @@ class Endpoint(StateMachine):
         twin._links = self._links.clone(twin._context)
         twin._agenda = self._agenda.clone(twin._links.by_number)
         twin._reception = self._reception.clone()
-        if self._streams is not None:
-            twin._streams = self._streams.clone(twin._links.by_local)
         twin._tombstones = self._tombstones.clone()
         return twin
 

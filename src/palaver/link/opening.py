@@ -25,7 +25,7 @@ def send_hello(link: Link, _: None, now: float, out: list[Action]) -> None:
     caller, ref = link.caller, link.ref
     assert caller is not None
     assert ref is not None
-    if caller.attempts:
+    if caller.attempts and not caller.is_answering:
         attempt = caller.attempts + 1
         out.append(StillDialing(link.number, ref, attempt, caller.unreachable))
     link.transmit(caller.next_hello(now), out)

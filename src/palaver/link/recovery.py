@@ -84,6 +84,8 @@ class Recovery:
 
     def sent(self, number: int, size: int, segments: list[Outgoing], now: float) -> None:
         """Take note of a packet that is to be acknowledged."""
+        if not self.packets and now - self._last_sent_at > self.rtt.timeout and not self.reliable:
+            self.congestion.restart()
         self.packets[number] = SentPacket(number, self._index, now, size, segments)
         self._index += 1
         self._last_sent_at = now

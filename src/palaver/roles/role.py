@@ -38,6 +38,7 @@ from palaver.link.events import (
     Side,
     Undelivered,
 )
+from palaver.link.stream_endpoint import StreamEndpoint
 from palaver.machine import (
     Action,
     Address,
@@ -52,7 +53,7 @@ from palaver.machine import (
     WouldBlock,
     copy_slots,
 )
-from palaver.timing import Limits, Timing
+from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from palaver.wire.errors import DecodeError, Reason
 from palaver.wire.messages import FIRST_SKIPPABLE_KIND
 
@@ -66,12 +67,32 @@ _TICK = Tick()
 
 
 class Options(TypedDict, total=False):
-    """What a role hands to its endpoint as it comes: see `Endpoint`."""
+    """What a role hands to its endpoint: see `Endpoint`, and with `streams` `StreamEndpoint`."""
 
     always_cookie: bool
     streams: bool
     timing: Timing
     limits: Limits
+
+
+def make_endpoint(
+    entropy: Entropy, answers: Iterable[str], max_inbound: int, options: Options
+) -> Endpoint:
+    """Make the endpoint that `options` ask for. Raises UsageError as it does."""
+    timing = options.get("timing", DEFAULT_TIMING)
+    limits = options.get("limits", DEFAULT_LIMITS)
+    if options.get("streams", False):
+        return StreamEndpoint(
+            entropy, roles=answers, max_inbound=max_inbound, timing=timing, limits=limits
+        )
+    return Endpoint(
+        entropy,
+        roles=answers,
+        max_inbound=max_inbound,
+        always_cookie=options.get("always_cookie", False),
+        timing=timing,
+        limits=limits,
+    )
 
 
 class Role(StateMachine, Generic[M]):
@@ -92,7 +113,7 @@ class Role(StateMachine, Generic[M]):
     ) -> None:
         """Make a role without links. Raises UsageError as `Endpoint` does."""
         super().__init__()
-        self._endpoint = Endpoint(entropy, roles=answers, max_inbound=max_inbound, **options)
+        self._endpoint = make_endpoint(entropy, answers, max_inbound, options)
         # Links that we dialled and that are not open yet, with their roles; and those open.
         self._calling: dict[int, str] = {}
         self._open: dict[int, Opened] = {}

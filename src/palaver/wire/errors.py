@@ -58,6 +58,29 @@ class Reason(IntEnum):
     """The stream that the link was on has ended."""
 
 
+FIRST_LOCAL_REASON = 64
+FIRST_ROLE_REASON = 128
+LAST_REASON = 255
+MAX_REASON_TEXT = 120  # bytes
+
+
+def decode_reason(code: int) -> int:
+    """Give a code from the wire. Raises DecodeError for one that nobody may send (rule R-1)."""
+    if FIRST_LOCAL_REASON <= code < FIRST_ROLE_REASON:
+        raise DecodeError(f"{code} is not a reason that may be sent")
+    return code
+
+
+def decode_reason_text(data: bytes) -> str:
+    """Give the text that goes with a reason. Raises DecodeError unless it is short and UTF-8."""
+    if len(data) > MAX_REASON_TEXT:
+        raise DecodeError(f"a reason's text of {len(data)} bytes; {MAX_REASON_TEXT} are allowed")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise DecodeError("the text of a reason is not UTF-8") from None
+
+
 def reason_name(code: int) -> str:
     """Name a reason for people: "no-answer", or "reason-200" for a code without a name."""
     try:

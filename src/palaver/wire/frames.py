@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from palaver.values import value
 
-from .errors import DecodeError
+from .errors import DecodeError, decode_reason, decode_reason_text
 
 SEGMENT = 0x01
 FRAGMENT = 0x02
@@ -199,11 +199,8 @@ def _decode_other(kind: int, packet: bytes, start: int, end: int) -> Frame:
 def _decode_close(body: bytes) -> Close:
     if len(body) < _CLOSE_BODY:
         raise DecodeError("a CLOSE is cut off")
-    try:
-        text = body[_CLOSE_BODY:].decode()
-    except UnicodeDecodeError:
-        raise DecodeError("the text of a CLOSE is not UTF-8") from None
-    return Close(body[0], int.from_bytes(body[1:_CLOSE_BODY], "big"), text)
+    text = decode_reason_text(body[_CLOSE_BODY:])
+    return Close(decode_reason(body[0]), int.from_bytes(body[1:_CLOSE_BODY], "big"), text)
 
 
 def is_eliciting(frame: Frame) -> bool:

@@ -9,16 +9,20 @@ from __future__ import annotations
 from palaver.machine import UsageError
 from palaver.values import value
 
-from .errors import DecodeError
+from .errors import (
+    FIRST_LOCAL_REASON,
+    FIRST_ROLE_REASON,
+    LAST_REASON,
+    MAX_REASON_TEXT,
+    DecodeError,
+    decode_reason,
+    decode_reason_text,
+)
 
 FIN = 0
 BYE = 1
 FIRST_ROLE_KIND = 16
 FIRST_SKIPPABLE_KIND = 128
-MAX_REASON_TEXT = 120
-FIRST_LOCAL_REASON = 64
-FIRST_ROLE_REASON = 128
-LAST_REASON = 255
 
 FIN_MESSAGE = bytes((FIN,))
 
@@ -37,9 +41,9 @@ class Bye:
 
 def decode_bye(message: bytes) -> Bye:
     """Decode a message of kind BYE. Raises DecodeError."""
-    if len(message) < 2 or message[0] != BYE or len(message) > 2 + MAX_REASON_TEXT:
-        raise DecodeError("a BYE is too short or too long")
-    return Bye(message[1], decode_text(message, 2))
+    if len(message) < 2 or message[0] != BYE:
+        raise DecodeError("a BYE has a kind and a reason")
+    return Bye(decode_reason(message[1]), decode_reason_text(message[2:]))
 
 
 def decode_text(message: bytes, start: int) -> str:

@@ -15,7 +15,7 @@ from palaver.machine import UsageError
 from palaver.timing import MAX_MTU, MIN_CREDIT, MIN_MTU
 from palaver.values import value
 
-from .errors import DecodeError
+from .errors import DecodeError, decode_reason
 from .sealing import TAG_SIZE
 
 MAX_VERSIONS = 8
@@ -250,7 +250,9 @@ _WELCOME_FIELDS = Struct(">QBBHI")
 def _decode_refuse(destination: int, reader: _Reader) -> Refuse:
     _check_id(destination)
     (reason,) = reader.take(1)
-    return Refuse(destination, reason, tuple(reader.counted(1, MAX_VERSIONS, "versions")))
+    return Refuse(
+        destination, decode_reason(reason), tuple(reader.counted(1, MAX_VERSIONS, "versions"))
+    )
 
 
 def _decode_reset(destination: int, reader: _Reader) -> Reset:

@@ -60,6 +60,18 @@ def test_before_any_loss_the_window_doubles_with_each_full_flight() -> None:
         assert congestion.in_flight == 0
 
 
+def test_after_a_while_alone_the_window_is_what_it_was_at_first() -> None:
+    congestion = Congestion(MTU)
+    fly(congestion, 10)
+    land(congestion, 10, 1.0)
+    assert congestion.window == 20 * MTU
+    congestion.restart()
+    assert congestion.window == 10 * MTU
+    congestion.lost(0, 2.0, 3.0, QUEUE)
+    congestion.restart()
+    assert congestion.window == 5 * MTU, "it does not grow by that"
+
+
 def test_a_window_that_was_not_what_held_us_back_does_not_grow() -> None:
     congestion = Congestion(MTU)
     fly(congestion, 5)

@@ -485,3 +485,18 @@ def test_acked_and_lost_packets_give_back_the_segments_that_they_carried() -> No
         [carried[0], carried[0]],
         [carried[1], carried[0]],
     ]
+
+
+def test_the_window_is_set_back_when_nothing_was_sent_for_a_probe_timeout() -> None:
+    made = recovery()
+    send(made, 0, now=1.0)
+    made.congestion.window = 99 * MTU
+    made.acknowledge(ack(0), 1.125)
+    idle = made.rtt.probe_timeout()
+    send(made, 1, now=1.0 + idle)
+    assert made.congestion.window == 99 * MTU, "not longer than that"
+    send(made, 2, now=1.0 + 9 * idle)
+    assert made.congestion.window == 99 * MTU, "something is in flight"
+    made.acknowledge(ack(2, 1), 1.0 + 9 * idle + 0.125)
+    send(made, 3, now=1.0 + 18 * idle + 0.125)
+    assert made.congestion.window < 99 * MTU

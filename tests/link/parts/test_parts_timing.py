@@ -12,7 +12,7 @@ from palaver import timing as timing_module
 from palaver.machine import UsageError
 from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 
-TIMERS = [field.name for field in fields(Timing)]
+TIMERS = [field.name for field in fields(Timing) if field.type != "bool"]
 BOUNDS = [field.name for field in fields(Limits)]
 MAY_BE_0 = {"ack_delay", "keepalive_jitter"}
 
