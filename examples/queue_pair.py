@@ -1,6 +1,6 @@
 """Two machines with a queue between them: no socket, no clock, no waiting.
 
-    python examples/queue_pair.py [SEED]
+    PYTHONPATH=src python3 examples/queue_pair.py [SEED]
 
 Time is only a number here, and jumps from one happening to the next: a datagram arrives, or a
 deadline comes. The queue loses a third of what it is given. All of that follows from the seed, so a

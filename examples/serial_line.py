@@ -1,6 +1,6 @@
 """Two machines on the ends of a serial line that loses and garbles bytes.
 
-    python examples/serial_line.py [SEED]
+    PYTHONPATH=src python3 examples/serial_line.py [SEED]
 
 The line is a pseudo-terminal, so this needs a POSIX system; with a real serial port only
 `open_line` would differ. A line carries bytes, not datagrams: SLIP (RFC 1055) marks where each of

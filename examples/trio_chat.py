@@ -1,7 +1,7 @@
 """A Duo on trio (https://trio.readthedocs.io), over UDP on this machine.
 
     pip install trio
-    python examples/trio_chat.py
+    PYTHONPATH=src python3 examples/trio_chat.py
 
 What can be cancelled is waiting, and nothing else: handing an event to the machine and doing all
 that it asks for happens in one go. So wherever trio cancels a task, no action is dropped, and a
