@@ -97,6 +97,11 @@ class Driver:
         return self._closing
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no connection is being closed; with an idle machine, nothing is left to do."""
+        return self._port.is_idle
+
+    @property
     def traffic(self) -> dict[str, int]:
         """Datagrams so far: sent and received, dropped for want of room, failed otherwise."""
         return self._port.traffic

@@ -42,6 +42,10 @@ class Port(Protocol):
         """Datagrams so far: sent, received, dropped for want of room, failed otherwise."""
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no connection is being closed: the port may be closed without loss."""
+
+    @property
     def deadline(self) -> float | None:
         """When `settle` is next due, if ever."""
 

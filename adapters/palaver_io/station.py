@@ -118,12 +118,12 @@ class Station:
     async def close(self) -> None:
         """Wait until the ended links need not answer their peers any more, then stop the driver.
 
-        Gives up when no link can rightly last any longer.
+        Connections end by then too. Gives up when no link can rightly last any longer.
         """
         try:
             driver, machine = self.driver, self._machine
             await driver.progress.wait_until(
-                lambda: driver.is_closed or machine.is_idle, self._patience
+                lambda: driver.is_closed or (machine.is_idle and driver.is_idle), self._patience
             )
         finally:
             self.stop()

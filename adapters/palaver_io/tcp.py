@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
@@ -36,6 +38,8 @@ _BUDGET: Final = 262144  # bytes that are read at a time, from all connections t
 _AT_LEAST: Final = 16384  # bytes that are read at a time from each
 _NO_EVENTS: Final[Sequence[Event]] = ()
 
+# struct linger: to close is to reset, and to throw away what was not sent.
+_RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _UNDERWAY: Final = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN}
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _BROKEN: Final = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}
@@ -76,6 +80,12 @@ class TcpPort:
     def traffic(self) -> dict[str, int]:
         """Records so far; those of a connection that broke may count as sent and not have been."""
         return {name: getattr(self, name) for name in ("sent", "received", "dropped", "failed")}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is being closed: the port may be closed without loss."""
+        # Those that are being closed have an address no more.
+        return len(self._by_sock) == len(self._by_address)
 
     @property
     def deadline(self) -> float | None:
@@ -307,6 +317,9 @@ class TcpPort:
         for table in (self._dirty, self._timed, self._fresh):
             table.pop(connection, None)
         self._by_sock.pop(connection.sock, None)
+        if connection.unsent:  # and more of it with the system, for a peer that doesn't read
+            with suppress(OSError):
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._watcher.discard(connection.sock)
         if connection.is_closing:
             return _NO_EVENTS

@@ -48,6 +48,7 @@ class UdpPort:
     """Datagrams that did not go out for any other reason."""
 
     is_lossy: Final = True
+    is_idle: Final = True
     deadline: Final = None
 
     def __init__(self, sock: socket.socket) -> None:

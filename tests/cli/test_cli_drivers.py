@@ -175,7 +175,7 @@ def test_an_idle_process_uses_no_cpu(way: tuple[str, ...]) -> None:
         ann, bob = processes.talk(*way)
         time.sleep(0.5)
         before = [one.cpu_seconds() for one in (ann, bob)]
-        time.sleep(3.0)
+        time.sleep(1.5)
         assert [one.cpu_seconds() for one in (ann, bob)] == before
 
 

@@ -17,7 +17,7 @@ from itertools import islice, product
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from io_support import FAST, LOOPS, PATIENCE, LoopThread
+from io_support import LOOPS, PATIENCE, STEADY, LoopThread
 
 import palaver_io
 from palaver import Address, Closed, PalaverError
@@ -234,11 +234,11 @@ class Scene:
         return self.listener_way.transport == "udp"
 
     def listen(self, port: int = 0, **options: Any) -> Elsewhere:  # noqa: ANN401 - passed on
-        options = {"name": "Bob", "timing": FAST, **options}
+        options = {"name": "Bob", "timing": STEADY, **options}
         return self._open("listen", self.listener_way, ("127.0.0.1", port), options)
 
     def connect(self, address: Address, **options: Any) -> Elsewhere:  # noqa: ANN401 - passed on
-        options = {"name": "Ann", "timing": FAST, "timeout": PATIENCE, **options}
+        options = {"name": "Ann", "timing": STEADY, "timeout": PATIENCE, **options}
         return self._open("connect", self.caller_way, address, options)
 
     def meet(self, **options: Any) -> tuple[Elsewhere, Elsewhere, Elsewhere]:  # noqa: ANN401 - passed on

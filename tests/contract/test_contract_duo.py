@@ -146,6 +146,19 @@ def test_many_conversations_with_one_listener(scene: Scene) -> None:
             caller.receive(PATIENCE)
 
 
+def test_who_closes_waits_until_the_other_has_all(scene: Scene) -> None:
+    for _ in range(20):  # what a reset takes away depends on the moment
+        listener, ann, bob = scene.meet()
+        ann.send("x" * 5000)
+        bob.send("y" * 5000)
+        bob.close()
+        listener.close()
+        assert list(ann) == ["y" * 5000]
+        assert ann.closed is not None
+        assert ann.closed.clean
+        ann.close()
+
+
 # Backpressure
 
 
@@ -233,7 +246,7 @@ def test_aborting_loses_the_conversation_for_both(mixed: Scene) -> None:
 
 
 def test_a_killed_peer_is_missed_and_what_was_lost_is_told(mixed: Scene) -> None:
-    listener, ann, bob = mixed.meet()
+    listener, ann, bob = mixed.meet(timing=FAST)
     bob.send("received before")
     ann.send("delivered")
     ann.flush(PATIENCE)

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 from contract_support import DRIVERS, TRANSPORTS, open_caller, open_listener
-from io_support import FAST, PATIENCE, AnyDriver, leaving_nothing_behind, make_driver
+from io_support import PATIENCE, STEADY, AnyDriver, leaving_nothing_behind, make_driver
 
 from palaver import (
     Address,
@@ -87,7 +87,7 @@ class Role(NamedTuple):
 
 def make_duo(name: str) -> Callable[[bool], Duo]:
     def make(streams: bool) -> Duo:
-        return Duo(os.urandom, name=name, accept=name == "Bob", timing=FAST, streams=streams)
+        return Duo(os.urandom, name=name, accept=name == "Bob", timing=STEADY, streams=streams)
 
     return make
 

@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds; what should happen at once fails the test after this
 
+# Patient with a busy machine, and quick to end.
+STEADY = Timing(linger_min=0.01, linger_max=0.05)
+# A peer is soon missed: only where that is waited for.
 FAST = Timing(linger_min=0.01, linger_max=0.05, close_flush=2.0, dead_peer=1.0, probe_cap=0.2)
 
 

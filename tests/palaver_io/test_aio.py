@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from io_support import FAST, PATIENCE, leaving_nothing_behind
+from io_support import FAST, PATIENCE, STEADY, leaving_nothing_behind
 
 from palaver import Limits, Reason, Timing, WouldBlock
 from palaver_io import ConnectFailed, ConversationLost, NotDelivered, aio
@@ -45,7 +45,7 @@ async def meet(
     listener: aio.Listener,
     **options: Any,  # noqa: ANN401 - passed on
 ) -> tuple[aio.Conversation, aio.Conversation]:
-    ann = await aio.connect(*listener.address, name="Ann", timing=FAST, **options)
+    ann = await aio.connect(*listener.address, name="Ann", **{"timing": FAST, **options})
     return ann, await listener.accept(PATIENCE)
 
 
@@ -269,7 +269,7 @@ class Canceller:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_thousand_cancelled_verbs_lose_and_double_nothing(seed: int, tcp: bool) -> None:
     async def scenario() -> None:
-        options = {"tcp": tcp, "limits": SMALL}
+        options: dict[str, Any] = {"tcp": tcp, "limits": SMALL, "timing": STEADY}
         sends, receives = Canceller(seed), Canceller(seed + 1000)
         sent: list[str] = []
         heard: list[str] = []
@@ -291,7 +291,7 @@ def test_a_thousand_cancelled_verbs_lose_and_double_nothing(seed: int, tcp: bool
                     heard.append(text)
             heard.extend([text async for text in bob])
 
-        async with aio.listen("127.0.0.1", 0, timing=FAST, **options) as listener:  # type: ignore[arg-type]
+        async with aio.listen("127.0.0.1", 0, **options) as listener:
             ann, bob = await meet(listener, **options)
             await asyncio.gather(say(ann), hear(bob))
             await ann.flush(PATIENCE)
@@ -346,9 +346,7 @@ def test_a_thousand_open_conversations_exchange_a_message_each_way(tcp: bool) ->
 
     async def scenario() -> None:
         limits = Limits(half_open=2 * count, half_open_per_host=2 * count)
-        # Patient: a busy machine may leave a thousand peers without an answer for a second.
-        timing = Timing(linger_min=0.01, linger_max=0.05)
-        options: dict[str, Any] = {"tcp": tcp, "limits": limits, "timing": timing}
+        options: dict[str, Any] = {"tcp": tcp, "limits": limits, "timing": STEADY}
         async with aio.listen("127.0.0.1", 0, max_conversations=count, **options) as listener:
             serving = asyncio.ensure_future(listener.serve(answer))
             callers: list[aio.Conversation] = []

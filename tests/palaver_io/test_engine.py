@@ -34,6 +34,7 @@ class Wire:
     # The rest of a port.
 
     is_lossy = True
+    is_idle = True
     address = HERE
     traffic: ClassVar[dict[str, int]] = {}
     deadline: float | None = None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from io_support import PATIENCE, Break, Do, Recorder, Ring, Told, leaving_nothing_behind
+from io_support import FAST, PATIENCE, Break, Do, Recorder, Ring, Told, leaving_nothing_behind
 
-from palaver import Notice, UsageError
+from palaver import Call, Closed, Delivered, Duo, Leave, Notice, Said, Say, UsageError
 from palaver_io import DriverFailed, SelectorsDriver, UdpPort, open_udp_socket
+from palaver_io.opening import open_caller, open_listener
+from palaver_io.port import Port
 
 pytestmark = pytest.mark.smoke
 
@@ -131,3 +134,40 @@ def test_a_bug_comes_out_of_the_turn_that_met_it(loop: Loop) -> None:
     loop.driver.turn()
     loop.driver.ready([])
     assert loop.driver.timeout() is None
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_two_drivers_talk_within_one_loop_of_a_program(tcp: bool) -> None:
+    selector = selectors.DefaultSelector()
+    heard: dict[str, list[Notice]] = {"Ann": [], "Bob": []}
+
+    def make(name: str, port: Port) -> SelectorsDriver:
+        machine = Duo(os.urandom, name=name, timing=FAST, streams=tcp)
+        return SelectorsDriver(machine, port, heard[name].append, selector=selector)
+
+    bob = make("Bob", open_listener("127.0.0.1", 0, tcp=tcp))
+    ann = make("Ann", open_caller(bob.address, tcp=tcp))
+
+    def turn_until(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, heard
+            waits = [one.timeout() for one in (ann, bob)]
+            ready = selector.select(min([1.0, *(wait for wait in waits if wait is not None)]))
+            for one in (ann, bob):
+                one.ready(ready)
+
+    ann.perform(Call(bob.address))
+    for number in range(15):
+        ann.perform(Say(1, "x" * 60_000, number))
+    turn_until(lambda: Delivered(1, 14) in heard["Ann"])
+    assert [notice for notice in heard["Bob"] if isinstance(notice, Said)] == [
+        Said(1, "x" * 60_000) for _ in range(15)
+    ]
+    bob.perform(Leave(1))
+    turn_until(lambda: all(isinstance(told[-1], Closed) for told in heard.values()))
+    turn_until(lambda: ann.is_idle and bob.is_idle)
+    ann.close()
+    bob.close()
+    assert not selector.get_map()
+    selector.close()

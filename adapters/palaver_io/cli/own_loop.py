@@ -41,6 +41,11 @@ class OwnLoop:
         self.post = self._driver.post
         self.wake = self._driver.wake
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is being closed."""
+        return self._driver.is_idle
+
     def wait_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Run the loop until `predicate` is true."""
         return self._loop.run_until_complete(self._driver.wait_until(predicate, timeout))

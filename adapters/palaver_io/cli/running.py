@@ -26,6 +26,10 @@ class Running(Protocol):
 
     address: Address
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is being closed."""
+
     def perform(self, event: Event) -> list[Notice]:
         """Hand `event` to the machine, and perform what it causes."""
 

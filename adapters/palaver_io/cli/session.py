@@ -239,7 +239,9 @@ class _Session:
         machine, inbox = self._command.machine, self._inbox
         until = time.monotonic() + self._command.options.timing.linger_max + _GOODBYE
         while (left := until - time.monotonic()) > 0:
-            running.wait_until(lambda: machine.is_idle or not inbox.is_empty, left)
+            running.wait_until(
+                lambda: (machine.is_idle and running.is_idle) or not inbox.is_empty, left
+            )
             if inbox.is_empty:
                 return
             item = inbox.get(running.perform)
