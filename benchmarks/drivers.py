@@ -1,335 +1,219 @@
-"""What the drivers make of a machine: messages one way, and round trips, over loopback.
+"""What a message costs on real sockets: each driver beside bare sockets of the same style.
 
-    python benchmarks/drivers.py [--seconds 1]
+    python benchmarks/drivers.py
 
-Two processes talk, each on the same driver. One way: messages per second that were sent and known
-to be delivered in the end. Round trips: a message, its echo, and only then the next. Beside them,
-in the same run, stands what the bare means of the same style do: sockets that block, sockets with
-a selector, sockets with `loop.add_reader`, and asyncio's TCP streams. Those over UDP promise
-nothing; after every 64 datagrams one way they wait for a word of the receiver, so as not to overrun
-it. The ratio says which part of the bare rate is left.
+Two processes talk over loopback: texts of 64 bytes and of 1 KiB, one way as fast as they go, and
+there and back one at a time. Printed are messages and round trips per second, and the processor
+time that one takes at both ends together. All is measured in one run, which takes about a minute.
+
+Beside Palaver's conversations stand bare UDP sockets in the same three styles, which promise
+nothing: so that no buffer overflows, the sender has the receiver answer every 32nd message, and
+lets no more than 64 be on their way. And asyncio's own streams over TCP, with a length before each
+text. The ratio after each figure is to bare UDP of the same style, or to the streams; of rates
+and of costs alike, 1.0 is as good and less is worse.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import faulthandler
 import multiprocessing
-import selectors
-import struct
-import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "adapters"))
+from driver_lines import BARE, STREAMS, STYLES, TCP, UDP, Line, answer, call, run
 
-import palaver_io
-from palaver import PalaverError
-from palaver_io import aio, selecting
+# What is measured, and with what it is compared: both by kind of line and style.
+Key = tuple[str, str]
+LINES: dict[Key, Key | None] = {
+    **{(BARE, style): None for style in STYLES},
+    **{(UDP, style): (BARE, style) for style in STYLES},
+    (STREAMS, "asyncio"): None,
+    **{(TCP, style): (STREAMS, "asyncio") for style in STYLES},
+}
+SIZES = (64, 1024)
+PACE = 32  # bare datagrams that are sent before the receiver is asked to answer
+LONGEST = 300.0  # seconds; then a process that still runs shows where, and ends
 
-HOST = "127.0.0.1"
-SIZES = (64, 1024)  # bytes
-WINDOW = 64  # datagrams one way that bare UDP sends before it waits for a word
-PATIENCE = 20.0  # seconds
-
-Address = tuple[str, int]
-ECHO, TAKE, TELL = b"e", b"t", b"w"  # the first byte of a message: what to do with it
-
-
-class Contender(NamedTuple):
-    """A way to talk. `serve` tells its address and serves until it is killed."""
-
-    name: str
-    serve: Callable[[Connection], Any]
-    one_way: Callable[[Address, int, float], float]
-    round_trips: Callable[[Address, int, float], float]
+# The first letter of a text says what the peer is to do: count it; count it and answer; send it
+# back; tell the count and the processor time so far; end.
+COUNT, ANSWER, ECHO, TELL, END = "xaet."
 
 
-# Palaver, in calls that block
+@dataclass
+class Figures:
+    """What was measured with one size; costs in µs, of both ends."""
+
+    sent_per_second: float = 0.0
+    cost: float = float("inf")
+    trips_per_second: float = 0.0
+    trip_cost: float = float("inf")
+
+    def keep(self, sent: tuple[float, float], trips: tuple[float, float]) -> None:
+        """Keep the best: whatever else the machine does only makes things slower."""
+        self.sent_per_second = max(self.sent_per_second, sent[0])
+        self.cost = min(self.cost, sent[1])
+        self.trips_per_second = max(self.trips_per_second, trips[0])
+        self.trip_cost = min(self.trip_cost, trips[1])
 
 
-def make_palaver(module: Any, name: str, *, tcp: bool) -> Contender:  # noqa: ANN401 - two modules
-    """Make the contender for `palaver_io` or `palaver_io.selecting`."""
+# --- The peer, in a process of its own ------------------------------------------------------------
 
-    def serve(tell: Connection) -> None:
-        with module.listen(HOST, 0, tcp=tcp) as listener:
-            tell.send(listener.address)
-            for conversation in listener:
-                with suppress(PalaverError):
-                    for text in conversation:
-                        if text[0] == "e":
-                            conversation.send(text)
-                    conversation.close()
 
-    def one_way(address: Address, size: int, seconds: float) -> float:
-        with module.connect(*address, tcp=tcp) as conversation:
-            text, began, count = "t" * size, time.perf_counter(), 0
-            while time.perf_counter() < began + seconds:
-                for _ in range(WINDOW):
-                    conversation.send(text)
-                count += WINDOW
-            conversation.flush()
-            return count / (time.perf_counter() - began)
+def be_peer(pipe: Connection, key: Key) -> None:
+    """Answer one caller."""
+    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    run(key[1], serve(pipe, key))
 
-    def round_trips(address: Address, size: int, seconds: float) -> float:
-        with module.connect(*address, tcp=tcp) as conversation:
-            text, began, count = "e" * size, time.perf_counter(), 0
-            while time.perf_counter() < began + seconds:
-                conversation.send(text)
-                conversation.receive()
+
+async def serve(pipe: Connection, key: Key) -> None:
+    """Do what the caller asks for, until the end."""
+    async with answer(*key, pipe.send) as line:
+        count = 0
+        while (text := await line.receive())[0] != END:
+            kind = text[0]
+            if kind == COUNT:
                 count += 1
-            return count / (time.perf_counter() - began)
-
-    return Contender(name, serve, one_way, round_trips)
-
-
-# Palaver, in asyncio
-
-
-def make_aio(name: str, *, tcp: bool) -> Contender:
-    """Make the contender for `palaver_io.aio`."""
-
-    async def answer(conversation: aio.Conversation) -> None:
-        async for text in conversation:
-            if text[0] == "e":
-                await conversation.send(text)
-
-    async def serve(tell: Connection) -> None:
-        async with aio.listen(HOST, 0, tcp=tcp, max_conversations=10) as listener:
-            tell.send(listener.address)
-            await listener.serve(answer)
-
-    async def one_way(address: Address, size: int, seconds: float) -> float:
-        async with aio.connect(*address, tcp=tcp) as conversation:
-            text, began, count = "t" * size, time.perf_counter(), 0
-            while time.perf_counter() < began + seconds:
-                for _ in range(WINDOW):
-                    await conversation.send(text)
-                count += WINDOW
-            await conversation.flush()
-            return count / (time.perf_counter() - began)
-
-    async def round_trips(address: Address, size: int, seconds: float) -> float:
-        async with aio.connect(*address, tcp=tcp) as conversation:
-            text, began, count = "e" * size, time.perf_counter(), 0
-            while time.perf_counter() < began + seconds:
-                await conversation.send(text)
-                await conversation.receive()
+            elif kind == ECHO:
+                await line.send(text)
+            elif kind == ANSWER:
                 count += 1
-            return count / (time.perf_counter() - began)
-
-    return Contender(name, in_loop(serve), in_loop(one_way), in_loop(round_trips))
-
-
-def in_loop(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a coroutine function in an event loop of its own."""
-    return lambda *arguments: asyncio.run(function(*arguments))
+                await line.send(kind)
+            else:
+                await line.send(f"{count} {time.process_time()}")
+                count = 0
 
 
-# Bare UDP, in three styles that differ in how to wait
+# --- The end that measures ------------------------------------------------------------------------
 
 
-class Blocking:
-    """A socket that blocks."""
-
-    def __init__(self) -> None:
-        self.sock = palaver_io.open_udp_socket(HOST, 0)
-
-    def close(self) -> None:
-        """Close it."""
-        self.sock.close()
-
-    async def receive(self) -> tuple[bytes, Address]:
-        """Wait for a datagram."""
-        return self.sock.recvfrom(2048)
-
-
-class Selecting(Blocking):
-    """A socket that does not block, and a selector."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sock.settimeout(0)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self.sock, selectors.EVENT_READ)
-
-    def close(self) -> None:
-        """Close both."""
-        self._selector.close()
-        super().close()
-
-    async def receive(self) -> tuple[bytes, Address]:
-        """Wait for a datagram."""
-        while True:
-            try:
-                return self.sock.recvfrom(2048)
-            except BlockingIOError:
-                self._selector.select()
+async def send_for(line: Line, size: int, seconds: float, *, paced: bool) -> tuple[float, float]:
+    """Send as fast as possible; give messages per second and µs for each."""
+    text, last = COUNT * size, (ANSWER if paced else COUNT) * size
+    sent = answers = 0
+    start = await tell(line)
+    while time.perf_counter() - start.now < seconds:
+        for _ in range(PACE - 1):
+            await line.send(text)
+        await line.send(last)
+        sent += PACE
+        if paced and sent > PACE:
+            await line.receive()
+            answers += 1
+    for _ in range(sent // PACE - answers if paced else 0):
+        await line.receive()
+    end = await tell(line)
+    if end.count != sent:
+        raise SystemExit(f"{sent} messages were sent, and {end.count} counted")
+    return end.since(start, sent)
 
 
-class Reading(Blocking):
-    """A socket that does not block, and an event loop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sock.settimeout(0)
-        self._loop = asyncio.get_running_loop()
-        self._ready = asyncio.Event()
-        self._loop.add_reader(self.sock, self._ready.set)
-
-    def close(self) -> None:
-        """Close it, and have the loop forget it."""
-        self._loop.remove_reader(self.sock)
-        super().close()
-
-    async def receive(self) -> tuple[bytes, Address]:
-        """Wait for a datagram."""
-        while True:
-            try:
-                return self.sock.recvfrom(2048)
-            except BlockingIOError:
-                self._ready.clear()
-                await self._ready.wait()
+async def echo_for(line: Line, size: int, seconds: float) -> tuple[float, float]:
+    """Send one message at a time, and wait for it to come back; give the same."""
+    text, trips = ECHO * size, 0
+    start = await tell(line)
+    while time.perf_counter() - start.now < seconds:
+        await line.send(text)
+        await line.receive()
+        trips += 1
+    return (await tell(line)).since(start, trips)
 
 
-def make_bare_udp(style: type[Blocking], name: str) -> Contender:
-    """Make the contender for one style of bare UDP."""
+@dataclass
+class Mark:
+    """A moment: when it was, the processor time of both ends, and what the peer had counted."""
 
-    async def serve(tell: Connection) -> None:
-        end = style()
-        sock = end.sock
-        tell.send(sock.getsockname())
-        while True:
-            data, address = await end.receive()
-            if data[:1] != TAKE:
-                sock.sendto(data, address)
+    now: float
+    cpu: float
+    count: int
 
-    async def one_way(address: Address, size: int, seconds: float) -> float:
-        end, began, count = style(), time.perf_counter(), 0
-        while time.perf_counter() < began + seconds:
-            for _ in range(WINDOW - 1):
-                end.sock.sendto(TAKE * size, address)
-            end.sock.sendto(TELL * size, address)
-            await end.receive()
-            count += WINDOW
-        end.close()
-        return count / (time.perf_counter() - began)
-
-    async def round_trips(address: Address, size: int, seconds: float) -> float:
-        end, began, count = style(), time.perf_counter(), 0
-        while time.perf_counter() < began + seconds:
-            end.sock.sendto(ECHO * size, address)
-            await end.receive()
-            count += 1
-        end.close()
-        return count / (time.perf_counter() - began)
-
-    return Contender(name, in_loop(serve), in_loop(one_way), in_loop(round_trips))
+    def since(self, start: Mark, count: int) -> tuple[float, float]:
+        """Give how many per second there were, and the processor time of one in µs."""
+        return count / (self.now - start.now), (self.cpu - start.cpu) / count * 1e6
 
 
-# asyncio's TCP streams
+async def tell(line: Line) -> Mark:
+    """Ask the peer how far it is."""
+    await line.send(TELL)
+    count, cpu = (await line.receive()).split()
+    return Mark(time.perf_counter(), time.process_time() + float(cpu), int(count))
 
 
-def make_streams() -> Contender:
-    """Make the contender that sends records over asyncio's streams."""
-    header = struct.Struct("!H")
-
-    async def read(reader: asyncio.StreamReader) -> bytes:
-        return await reader.readexactly(header.unpack(await reader.readexactly(2))[0])
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):
-            while True:
-                data = await read(reader)
-                if data[:1] != TAKE:
-                    writer.write(header.pack(len(data)) + data)
-        writer.close()
-
-    async def serve(tell: Connection) -> None:
-        server = await asyncio.start_server(answer, HOST, 0)
-        tell.send(server.sockets[0].getsockname())
-        await server.serve_forever()
-
-    async def one_way(address: Address, size: int, seconds: float) -> float:
-        reader, writer = await asyncio.open_connection(*address)
-        began, count = time.perf_counter(), 0
-        while time.perf_counter() < began + seconds:
-            for _ in range(WINDOW):
-                writer.write(header.pack(size) + TAKE * size)
-                await writer.drain()
-            count += WINDOW
-        writer.write(header.pack(1) + TELL)
-        await read(reader)
-        rate = count / (time.perf_counter() - began)
-        writer.close()
-        return rate
-
-    async def round_trips(address: Address, size: int, seconds: float) -> float:
-        reader, writer = await asyncio.open_connection(*address)
-        began, count = time.perf_counter(), 0
-        while time.perf_counter() < began + seconds:
-            writer.write(header.pack(size) + ECHO * size)
-            await read(reader)
-            count += 1
-        rate = count / (time.perf_counter() - began)
-        writer.close()
-        return rate
-
-    return Contender("asyncio TCP streams", in_loop(serve), in_loop(one_way), in_loop(round_trips))
+async def measure(key: Key, port: int, seconds: float, figures: dict[int, Figures]) -> None:
+    """Measure one line with each size."""
+    paced = key[0] == BARE
+    async with call(*key, port) as line:
+        for size, best in figures.items():
+            sent = await send_for(line, size, seconds, paced=paced)
+            best.keep(sent, await echo_for(line, size, seconds))
+        await line.send(END)
 
 
-# Measuring
-
-
-def measure(contender: Contender, seconds: float) -> list[float]:
-    """Give messages per second one way for each size, and then round trips."""
-    ours, theirs = multiprocessing.Pipe()
-    # Forked: the contenders are closures.
-    context = multiprocessing.get_context("fork")
-    server = context.Process(target=contender.serve, args=(theirs,), daemon=True)
-    server.start()
+def measure_with_peer(key: Key, seconds: float, figures: dict[int, Figures]) -> None:
+    """Start a peer, measure, and see the peer end."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    peer = context.Process(target=be_peer, args=(theirs, key), daemon=True)
+    peer.start()
     try:
-        assert ours.poll(PATIENCE), f"{contender.name} does not start"
-        address = ours.recv()
-        return [
-            run(address, size, seconds)
-            for run in (contender.one_way, contender.round_trips)
-            for size in SIZES
-        ]
+        theirs.close()
+        run(key[1], measure(key, ours.recv(), seconds, figures))
+        peer.join(10)
+        if peer.exitcode != 0:
+            raise SystemExit(f"the peer of {key} did not end well: {peer.exitcode}")
     finally:
-        server.kill()
-        server.join()
+        peer.kill()
+        peer.join()
+        ours.close()
+
+
+def show(size: int, figures: dict[Key, dict[int, Figures]]) -> None:
+    """Print the figures for one size."""
+    heads = ("one way/s", "µs each", "there and back/s", "µs each")
+    print(f"\n{f'{size} bytes':<32}{heads[0]:>16}{heads[1]:>14}{heads[2]:>18}{heads[3]:>14}")
+    for key, standard in LINES.items():
+        if key not in figures:
+            continue
+        one = figures[key][size]
+        cells = [
+            f"{one.sent_per_second:,.0f}",
+            f"{one.cost:.1f}",
+            f"{one.trips_per_second:,.0f}",
+            f"{one.trip_cost:.0f}",
+        ]
+        if standard in figures:
+            two = figures[standard][size]
+            ratios = [
+                one.sent_per_second / two.sent_per_second,
+                two.cost / one.cost,
+                one.trips_per_second / two.trips_per_second,
+                two.trip_cost / one.trip_cost,
+            ]
+            cells = [f"{cell} {ratio:5.2f}" for cell, ratio in zip(cells, ratios, strict=True)]
+        else:
+            cells = [f"{cell}      " for cell in cells]
+        what, style = key
+        print(f"{what:<22}{style:<10}{cells[0]:>16}{cells[1]:>14}{cells[2]:>18}{cells[3]:>14}")
 
 
 def main() -> None:
-    """Measure all, and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each figure (default: 1)")
-    seconds = parser.parse_args().seconds
-    streams = make_streams()
-    groups = []
-    for name, style, make in (
-        ("blocking", Blocking, partial(make_palaver, palaver_io)),
-        ("selectors", Selecting, partial(make_palaver, selecting)),
-        ("asyncio", Reading, make_aio),
-    ):
-        groups.append((make_bare_udp(style, f"{name}, bare UDP"), make(f"{name}, UDP", tcp=False)))
-        groups.append((streams, make(f"{name}, TCP", tcp=True)))
-    columns = [f"{what} {size} B" for what in ("one way", "round trip") for size in SIZES]
-    print(f"{'per second':24}" + "".join(f"{column:>18}" for column in columns))
-    for bare, ours in groups:
-        floor, rates = measure(bare, seconds), measure(ours, seconds)
-        print(f"{bare.name:24}" + "".join(f"{rate:18,.0f}" for rate in floor))
-        cells = [
-            f"{rate:,.0f} ({rate / most:.2f})" for rate, most in zip(rates, floor, strict=True)
-        ]
-        print(f"{'palaver: ' + ours.name:24}" + "".join(f"{cell:>18}" for cell in cells))
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="What a message costs on real sockets.")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
+    parser.add_argument(
+        "--only", default="", help="lines with this in their name, as 'UDP asyncio'"
+    )
+    options = parser.parse_args()
+    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    keys = [key for key in LINES if options.only in " ".join(key)]
+    figures = {key: {size: Figures() for size in SIZES} for key in keys}
+    for _ in range(options.rounds):
+        for key in keys:
+            measure_with_peer(key, options.seconds, figures[key])
+    for size in SIZES:
+        show(size, figures)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from palaver import Action, Event, machine
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 FACADE, ASYNCIO, EMBEDDING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -59,6 +61,20 @@ def test_the_json_events_of_the_readme_are_those_of_the_code() -> None:
     source = "".join((ROOT / "adapters/palaver_io/cli" / name).read_text() for name in files)
     written = set(re.findall(r'_write\(\s*"([a-z-]+)"', source))
     assert written == set(re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE)) - {"event"}
+
+
+def names_in_table(head: str) -> set[str]:
+    """Give the first words of a table's rows that are code."""
+    rows = README.split(f"| {head} |")[1].split("\n\n")[0]
+    return set(re.findall(r"^\| `(\w+)\(", rows, re.MULTILINE))
+
+
+def test_the_tables_for_embedding_name_all_that_a_driver_has_to_know() -> None:
+    kinds = [one for one in vars(machine).values() if isinstance(one, type)]
+    events = {one.__name__ for one in kinds if issubclass(one, Event)}
+    actions = {one.__name__ for one in kinds if issubclass(one, Action)}
+    assert names_in_table("into the machine") == events - {"Event"}
+    assert names_in_table("out of the machine") == actions - {"Action", "Notice"}
 
 
 def test_links_to_files_and_sections_lead_somewhere() -> None:
