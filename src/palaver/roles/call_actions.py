@@ -238,7 +238,6 @@ def hang_up(peer: Peer, call: Call, _: object, now: float, out: list[Action]) ->
 def leave(peer: Peer, call: Call, now: float, out: list[Action]) -> None:
     """Close the link when all is said; its end is the call's."""
     call.ring_at = call.until = _FOREVER
-    peer.calls.remember(call.id, Rejection.OVER, now)
     peer._pass_on(Leave(call.link), now, out)
 
 
