@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from palaver.entropy import Entropy
 from palaver.link.events import (
-    Abort,
     Dialing,
     Finish,
     Finished,
@@ -298,12 +297,6 @@ class Crossing(Talks):
                 self._announce(held, now, out)
             else:
                 self._hold_back(held, now, out)
-
-    def _drop(self, held: Held, abort: Abort, now: float, out: list[Action]) -> None:
-        """End the link of a caller who was not announced, and never will be."""
-        del self._held[held.link]
-        self._introduced.discard(held.link)
-        self._pass_on(replace(abort, link=held.link), now, out)
 
     # Exploration
 

@@ -144,8 +144,14 @@ class Duo(Crossing):
         talk.leaving, talk.paused = event, False
         self._rule_out_all(talk.number, now, out, bound=False)
         for held in list(self._held.values()):
-            if held.bound == talk.number and isinstance(event, Abort):
-                self._drop(held, event, now, out)
+            # An abort does not wait for the peer's word: if it is in a conversation with us
+            # already, that is over, and else we let its call be one of its own.
+            if held.bound != talk.number or isinstance(event, Leave):
+                continue
+            if talk.number in self._introduced:
+                self._merge(held, talk, now, out)
+            else:
+                self._rule_out(held, talk.number, now, out)
 
     # What links tell
 
