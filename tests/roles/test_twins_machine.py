@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import rule
 from pairs import A, B, Flight, examples
 from test_duo_machine import Conversations, Person
 from twin_support import outside
 
-from palaver import Action, Address, Call, Datagram, Finish, Leave, Said, Transmit
+from palaver import Action, Address, Call, Datagram, Said, Transmit
 
 
 class CrossedConversations(Conversations):

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 _FOREVER = float("inf")
 # A caller is held for so many round trips, if they are long; but not much longer than usual.
 _ROUND_TRIPS = 4
-_LONGEST_HOLD = 3
+_LONGEST_HOLD = 2
 # And so much longer, when it has proved that it is the one.
-_PROVED_HOLD = 3
+_PROVED_HOLD = 2
 
 
 class Crossing(Talks):

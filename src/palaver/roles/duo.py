@@ -53,7 +53,7 @@ class Duo(Crossing):
     `Undelivered`, `Writable`, `Finished` and `Closed`.
 
     If two call each other, both find themselves in one conversation, the one that they called
-    for. So while a call is young, another caller may be announced up to a second late.
+    for. So while a call is young, another caller may be announced up to two seconds late.
     """
 
     __slots__ = ()
