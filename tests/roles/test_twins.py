@@ -140,7 +140,6 @@ def test_both_agree_after_five_one_way_times() -> None:
     offset=st.sampled_from(OFFSETS),
     fates=st.lists(st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.5, 4.0]), max_size=2), max_size=60),
     gaps=st.lists(st.tuples(st.booleans(), st.sampled_from([0, 0.5, 1, 3])), max_size=30),
-    streams=st.just(False),
 )
 @pytest.mark.spec("M-9", "M-10")
 def test_nothing_is_lost_or_doubled_and_both_see_the_same_on_a_bad_wire(
@@ -148,9 +147,8 @@ def test_nothing_is_lost_or_doubled_and_both_see_the_same_on_a_bad_wire(
     offset: float,
     fates: list[list[float]],
     gaps: list[tuple[bool, float]],
-    streams: bool,
 ) -> None:
-    people = People(seed=seed, streams=streams, max_conversations=2)
+    people = People(seed=seed, max_conversations=2)
     script = iter(fates)
     people.wire.fate = lambda _: [DELAY * hop for hop in next(script, [1.0])]
     ann = people.call(ANN, BOB, 10)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import worked
+import worked_twins
 
 from palaver import timing
 from palaver.link.states import STATE_TIMER, TABLE, Input, State
@@ -226,6 +227,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "limits": lambda: parameters("Limits"),
     "constants": constants,
     "worked": worked.conversation,
+    "twins": worked_twins.crossing,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
