@@ -72,7 +72,7 @@ class Timing:
     twin_young: float = 5.0
     """A call may have a twin this long after it was made, or opened (6.3): lost HELLOs are many."""
     twin_hold: float = 2.0
-    """A caller who may be the one we call is held this long: 98 % are known by then at 20 % loss."""
+    """A caller who may be the one we call is held this long: at 20 % loss 98 % are known then."""
     twin_drain: float = 3.0
     """When texts still go by the spare of two links after this, they stop until it is empty."""
 
