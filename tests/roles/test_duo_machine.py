@@ -126,7 +126,12 @@ class Conversations(RuleBasedStateMachine):
             self.hear(person, action)
         elif isinstance(action, Delivered):
             source = f"{person.address[0]}/{person.life}/{action.link}"
-            assert action.ref in self.heard.get(source, []), f"{source}: {action} is not true"
+            was_heard = action.ref in self.heard.get(source, [])
+            assert was_heard or self.is_kept(source, action.ref), f"{source}: {action} is not true"
+
+    def is_kept(self, _source: str, _number: int) -> bool:
+        """Tell whether a text is with a machine that will tell of it later."""
+        return False
 
     def hear(self, person: Person, said: Said) -> None:
         name, life, link, number, _ = said.text.split("/")
@@ -134,7 +139,9 @@ class Conversations(RuleBasedStateMachine):
         heard = self.heard.setdefault(source, [])
         assert int(number) == len(heard), f"of {source} came {number} after {heard}"
         heard.append(int(number))
-        hearer = (person.address, person.life, said.link)
+        self.judge_hearer(source, (person.address, person.life, said.link))
+
+    def judge_hearer(self, source: str, hearer: tuple[Address, int, int]) -> None:
         assert self.hearers.setdefault(source, hearer) == hearer
 
     def tick(self, person: Person) -> None:
