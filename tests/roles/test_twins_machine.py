@@ -12,7 +12,7 @@ from pairs import A, B, Flight, examples
 from test_duo_machine import Conversations, Person
 from twin_support import outside
 
-from palaver import Action, Address, Call, Datagram, Said, Transmit
+from palaver import Action, Address, Call, Datagram, Transmit
 
 
 class CrossedConversations(Conversations):
@@ -20,7 +20,6 @@ class CrossedConversations(Conversations):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lost_with: set[tuple[str, int]] = set()
         self.numbers: dict[str, list[tuple[Address, int, int]]] = {}
 
     def perform(self, person: Person, action: Action) -> None:
@@ -29,26 +28,6 @@ class CrossedConversations(Conversations):
             self.air.append(Flight(self.now, source, action.destination, action.data))
         else:
             super().perform(person, action)
-
-    def born(self, address: Address) -> None:
-        if address in self.people:
-            # What a machine that ends has kept is lost with it.
-            self.lost_with |= self.kept_by(self.people[address])
-        super().born(address)
-
-    def is_kept(self, source: str, number: int) -> bool:
-        # Of a caller that is held, nothing is told until it is clear who it is.
-        kept = set(self.lost_with).union(*map(self.kept_by, self.people.values()))
-        return (source, number) in kept
-
-    def kept_by(self, person: Person) -> set[tuple[str, int]]:
-        texts = [
-            notice.text.split("/")
-            for held in person.duo._held.values()
-            for notice in held.untold
-            if isinstance(notice, Said)
-        ]
-        return {("/".join(text[:3]), int(text[3])) for text in texts}
 
     def judge_hearer(self, source: str, hearer: tuple[Address, int, int]) -> None:
         """One peer hears it all; if it missed that the calls crossed, as two conversations."""
