@@ -50,6 +50,7 @@ TELLS: dict[str, type[Notice] | None] = {
     "say": None,
     "refuse_to_say": Undelivered,
     "hear": Heard,
+    "hear_late": Heard,
     "terminate": None,
     "be_terminated": None,
     "hang_up": None,

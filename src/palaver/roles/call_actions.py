@@ -211,6 +211,12 @@ def hear(_: Peer, call: Call, chat: Chat, __: float, out: list[Action]) -> None:
         out.append(Heard(call.number, call.peer, chat.number, chat.text))
 
 
+def hear_late(peer: Peer, call: Call, chat: Chat, now: float, out: list[Action]) -> None:
+    """Hand over a text that comes while the link is closing: its sender is told that it arrived."""
+    if call.outcome is Outcome.TERMINATED:  # only of a conversation; else there never was one
+        hear(peer, call, chat, now, out)
+
+
 def terminate(peer: Peer, call: Call, _: object, now: float, out: list[Action]) -> None:
     """Tell the peer that the conversation is over, and wait to hear that it knows."""
     call.settle(Outcome.TERMINATED, Side.LOCAL)
@@ -277,6 +283,7 @@ ACTIONS: dict[str, Callable[[Peer, Call, Any, float, list[Action]], None]] = {
     "say": say,
     "refuse_to_say": refuse_to_say,
     "hear": hear,
+    "hear_late": hear_late,
     "terminate": terminate,
     "be_terminated": be_terminated,
     "hang_up": hang_up,
