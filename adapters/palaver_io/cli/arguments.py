@@ -37,6 +37,7 @@ from .people_arguments import (
     add_people_commands,
     read_people_options,
 )
+from .sim_arguments import SIM_TEXT, SimOptions, add_sim_arguments, make_sim_options
 from .status import EXIT_USAGE
 
 DRIVERS = ("blocking", "selectors", "asyncio")
@@ -58,6 +59,7 @@ examples:
   palaver peer --name Ann           see who is there, and talk to them
   palaver hub                       let a group talk, at port 2209
   palaver join HOST --name Ann      take part in it
+  palaver sim                       look for a seed that breaks a promise
 
 "palaver COMMAND --help" tells more about each.
 
@@ -128,7 +130,13 @@ class DemoOptions:
 
 
 Options: TypeAlias = (
-    ChatOptions | DemoOptions | HubOptions | JoinOptions | RegistryOptions | PeerOptions
+    ChatOptions
+    | DemoOptions
+    | HubOptions
+    | JoinOptions
+    | RegistryOptions
+    | PeerOptions
+    | SimOptions
 )
 
 
@@ -139,6 +147,8 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
     found = parser.parse_args(arguments)
+    if found.command == "sim":
+        return make_sim_options(found)
     faults = Faults(
         loss=found.loss, duplicate=found.dup, reorder=found.reorder, corrupt=found.corrupt
     )
@@ -254,6 +264,8 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
     join = commands.add_parser("join", help="take part in a group", description=JOIN_TEXT)
     add_join_arguments(join)
     _add_common_options(join)
+    sim = commands.add_parser("sim", help="try it all in virtual time", description=SIM_TEXT)
+    add_sim_arguments(sim)
     demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
     _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
     return parser

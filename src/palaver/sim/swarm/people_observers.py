@@ -21,6 +21,7 @@ from palaver.roles.peer_events import (
 )
 from palaver.roles.registry_events import Gone, Joined
 from palaver.sim.trace import Began
+from palaver.timing import DEFAULT_TIMING
 from palaver.wire.names import fold_name
 
 from .observer import Fact, Observer
@@ -32,7 +33,8 @@ CallKey = tuple[int, int]
 class Calls(Observer):
     """A call begins once, opens at most once, and ends once and last, in the time allowed for.
 
-    Nobody is rung more often than it was called. `slack` is by how many seconds machines may be
+    A caller that gives up needs the time to flush to say so. Nobody is rung more often than it was
+    called, as far as the registry says who calls. `slack` is by how many seconds machines may be
     late because they stood still.
     """
 
@@ -85,7 +87,8 @@ class Calls(Observer):
             self._made[fact.life] += 1
             timeout = self._timeouts.get((fact.life, item.ref))
             if timeout is not None:
-                self._due[call] = fact.time + timeout + self._slack
+                flush = DEFAULT_TIMING.close_flush
+                self._due[call] = fact.time + timeout + flush + self._slack
             return
         self.witnesses["rung"] += 1
         self._rung[fact.life, item.peer] += 1

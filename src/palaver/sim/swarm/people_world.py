@@ -10,10 +10,12 @@ from palaver.roles.duo_events import Say
 from palaver.roles.peer import Peer
 from palaver.roles.peer_events import (
     Accept,
+    Calling,
     Connect,
     Depart,
     Enlist,
     Reject,
+    Ringing,
     Terminate,
     Who,
 )
@@ -180,4 +182,11 @@ class PeopleWorld(World):
             self.tell(self.at[name], Say(call, f"{name}/{self._lives}/{self._refs}/{ref}", ref))
 
     def _calls(self, name: str) -> list[int]:
-        return sorted(self._peers[name].calls.by_number)
+        """Give the calls that the program knows of, and that are not over."""
+        told = {
+            notice.link
+            for address in [(name, port) for port in range(1, self.at[name][1] + 1)]
+            for _, notice in self.sim.notices(address)
+            if isinstance(notice, Calling | Ringing)
+        }
+        return sorted(told & self._peers[name].calls.by_number.keys())

@@ -108,5 +108,7 @@ class World:
             self.require(stats[name] <= most, f"{who} remembers {stats[name]} {name}")
 
     def _pause(self) -> float:
-        """Draw the seconds until the next step: mostly short, now and then long."""
+        """Draw the seconds until the next step: mostly short, now and then till a link is dead."""
+        if self.random.chance(1 / 64):
+            return 35.0
         return (0.0, 0.01, 0.05, 0.2, 0.2, 1.0, 1.0, 6.0)[self.random.below(8)]
