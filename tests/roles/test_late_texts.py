@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from halls import Hall
+from halls import DELAY, Hall
 from hypothesis import given
 from hypothesis import strategies as st
 from pairs import examples
 
-from palaver import CallEnded, Delivered, Outcome, Say, Terminate
+from palaver import (
+    Accept,
+    CallEnded,
+    Calling,
+    Connect,
+    Delivered,
+    Outcome,
+    Ringing,
+    Say,
+    Terminate,
+)
 
 
 @pytest.mark.spec("C-12")
@@ -29,3 +39,17 @@ def test_a_text_that_comes_while_the_link_of_a_call_closes_is_heard_if_it_is_ack
     assert hall.texts("bob") == ["are you there?"] * len(hall.told("ann", Delivered))
     assert hall.end("bob", ringing).outcome is Outcome.TERMINATED
     assert len(hall.told("ann", CallEnded)) == 1
+
+
+@pytest.mark.xfail(
+    reason="Who gives up while the callee accepts acknowledges what is said then, and drops it."
+)
+def test_a_text_said_to_a_caller_who_has_just_given_up_is_not_told_to_be_delivered() -> None:
+    hall = Hall().enlist("ann", "bob")
+    (calling,) = hall.tell("ann", Connect("bob", 1, timeout=2.0))
+    assert isinstance(calling, Calling)
+    hall.run(2.0 - DELAY / 2)
+    hall.tell("bob", Accept(hall.told("bob", Ringing)[0].link), Say(1, "here I am", 1))
+    hall.run(60)
+    assert hall.end("ann", calling.link).outcome is Outcome.NO_ANSWER
+    assert len(hall.told("bob", Delivered)) == len(hall.texts("ann"))

@@ -10,6 +10,7 @@ from palaver.sim.swarm import ALL, Run, Summary, run_seed
 from palaver.sim.swarm.forgeries import Siege, besiege
 from palaver.sim.swarm.hard_calls import HardCalls, try_hard
 
+from .escape import escape
 from .screen import Screen
 from .sim_arguments import SimOptions
 from .status import EXIT_FAILURE, EXIT_OK
@@ -68,7 +69,7 @@ def _swarm(screen: Screen, role: str, options: SimOptions) -> bool:
 def _show_failure(screen: Screen, run: Run, options: SimOptions) -> None:
     """Say what was wrong, and how to see it again."""
     for violation in run.violations[:_SHOWN]:
-        screen.out(f"{run.role}, seed {run.seed}: {violation.encode('ascii', 'replace').decode()}")
+        screen.out(f"{run.role}, seed {run.seed}: {escape(violation)}")
     faults = "" if options.faults == ALL else f" --faults {','.join(options.faults)}"
     screen.out(f"  again: palaver sim --role {run.role} --seed {run.seed}{faults} --trace")
 
@@ -81,11 +82,13 @@ def _try_calls(screen: Screen, options: SimOptions) -> bool:
     for what in ("handshakes", "calls"):
         screen.out(
             f"{what}: {found.opened[what]:,} opened, the slowest after "
-            f"{found.slowest[what]:.1f} s; {found.failed[what]:,} failed and were told so within their bound"
+            f"{found.slowest[what]:.1f} s; "
+            f"{found.failed[what]:,} failed and were told so within their bound"
         )
     screen.out(
         f"{found.rung:,} rang, {len(found.rung_twice)} of them twice; "
-        f"{len(found.stuck)} were stuck; {found.seconds / 3600:,.1f} simulated hours in {took:,.1f} s, "
+        f"{len(found.stuck)} were stuck; "
+        f"{found.seconds / 3600:,.1f} simulated hours in {took:,.1f} s, "
         f"{found.datagrams:,} datagrams"
     )
     for problem in (found.stuck + found.rung_twice)[:_SHOWN]:
@@ -103,6 +106,7 @@ def _besiege(screen: Screen, target: str, options: SimOptions) -> bool:
         f"  output: {siege.answers:,} answers, at most {siege.most_per_byte:.2f} bytes to a host "
         "for each that came from it"
     )
+    screen.out(f"  honest: who came in the middle of it was in after {siege.waited:.2f} s")
     for problem in siege.problems:
         again = f"palaver sim --forged {options.forged} --seed {options.first}"
         screen.out(f"  failed: {problem}; again: {again}")

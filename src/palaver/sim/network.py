@@ -72,6 +72,10 @@ class Sim:
         """The virtual time in seconds: 0 at first, and never less than it was."""
         return self._now
 
+    def addresses(self) -> tuple[Address, ...]:
+        """Give where there are machines now, in the order in which they came."""
+        return tuple(self._nodes)
+
     def notices(self, address: Address) -> Sequence[tuple[float, Notice]]:
         """Give all that the machines at `address` ever told, with the time; it goes on growing.
 

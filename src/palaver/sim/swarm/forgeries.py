@@ -43,6 +43,8 @@ class Siege:
     """Datagrams that went to addresses of the attacker."""
     most_per_byte: float = 0.0
     """The most bytes that one host got for each that came from it: at most 1."""
+    waited: float = 0.0
+    """How long the one who came in the middle of it took to get in, in seconds; 0: longer."""
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 
@@ -89,7 +91,10 @@ def besiege(target: str, datagrams: int, seed: int = 1) -> Siege:
         attacker.account()
         for name in ("links", "half_open", "waiting", "hosts", "tombstones"):
             siege.peaks[name] = max(siege.peaks[name], victim.stats()[name])
+        if not siege.waited and _is_in(target, sim, NEW):
+            siege.waited = 0.02 * (turn + 1 - datagrams // BATCH // 2)
     siege.seconds, siege.ticks = sim.now, victim.ticks
+    sim.run_for(2)
     _check(siege, _is_in(target, sim, NEW), "who came under attack did not get in")
     sim.run_for(60)
     _speak(target, sim, NEW, -1)
@@ -152,7 +157,7 @@ def _told(sim: Sim, who: Address, kind: type[Notice]) -> list[Notice]:
 
 def _is_in(target: str, sim: Sim, who: Address) -> bool:
     kind = {"listener": ConversationOpened, "registry": Enlisted, "hub": Entered}[target]
-    return len(_told(sim, who, kind)) == 1
+    return who in sim.addresses() and len(_told(sim, who, kind)) == 1
 
 
 def _was_served(target: str, sim: Sim) -> bool:

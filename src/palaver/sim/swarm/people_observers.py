@@ -146,7 +146,8 @@ class Ownership(Observer):
         if isinstance(item, Began) and item.address == self._registry:
             self._life = fact.life
             for periods in self._there.values():
-                periods[-1][1] = min(periods[-1][1], fact.time)
+                for period in periods[-1:]:
+                    period[1] = min(period[1], fact.time)
             self._owner.clear()
         elif isinstance(item, Joined):
             name = fold_name(item.entry.name)
@@ -159,7 +160,8 @@ class Ownership(Observer):
             name = fold_name(item.entry.name)
             if self._owner.pop(name, None) != item.entry.id:
                 self.blame(fact, "it did not have that name")
-            self._there[item.entry.id, name][-1][1] = fact.time
+            for period in self._there[item.entry.id, name][-1:]:
+                period[1] = fact.time
             self.witnesses[f"gone: {item.why.value}"] += 1
         else:
             self._see_person(fact)

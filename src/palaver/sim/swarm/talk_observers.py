@@ -159,13 +159,16 @@ class Beginnings(Observer):
 
 
 class Endings(Observer):
-    """Who leaves is out within the time to flush; a graceful end means that all was delivered."""
+    """Who leaves is out within the time to flush; a graceful end means that all was delivered.
+
+    All but what was refused as soon as it was said, because the end had been agreed on.
+    """
 
     def __init__(self, slack: float = 0.0) -> None:
         super().__init__()
         self._slack = slack
         self._until: dict[Talk, float] = {}
-        self._pending: dict[Talk, set[int]] = {}
+        self._pending: dict[Talk, dict[int, float]] = {}  # when it was said
         self._lost: set[Talk] = set()
         self._ending: set[Talk] = set()
         self._over: set[Talk] = set()
@@ -175,13 +178,12 @@ class Endings(Observer):
         item = fact.item
         if isinstance(item, Say):
             if (fact.life, item.link) not in self._ending | self._over:  # else it is in vain
-                self._pending.setdefault((fact.life, item.link), set()).add(item.ref)
+                self._pending.setdefault((fact.life, item.link), {})[item.ref] = fact.time
         elif isinstance(item, Delivered | Undelivered):
             talk = (fact.life, item.link)
-            pending = self._pending.get(talk, set())
-            if isinstance(item, Undelivered) and item.ref in pending:
+            said = self._pending.get(talk, {}).pop(item.ref, fact.time)
+            if isinstance(item, Undelivered) and said < fact.time:
                 self._lost.add(talk)
-            pending.discard(item.ref)
         elif isinstance(item, Leave | Abort) and (fact.life, item.link) not in self._over:
             wait = DEFAULT_TIMING.close_flush if isinstance(item, Leave) else 0.0
             until = fact.time + wait + self._slack
