@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 import generate_group
+import generate_plain
 import role_parts
 import worked
 from tables import ROOT, SOURCE, docs_of, number, table
@@ -198,6 +199,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "worked": worked.conversation,
     **role_parts.PARTS,
     **generate_group.PARTS,
+    **generate_plain.PARTS,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -280,6 +280,7 @@ _LOSSES = {
     Reason.DEAD: "{} does not answer any more: the conversation is over.",
     Reason.RESET: "{} was restarted: the conversation is over.",
     Reason.DISCONNECTED: "The connection to {} broke: the conversation is over.",
+    Reason.NO_ANSWER: "{} has not answered: what you said is likely lost.",
     Reason.FLUSH_TIMEOUT: "The conversation with {} is over; not everything arrived in time.",
 }
 _FAILURES = {

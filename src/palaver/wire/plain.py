@@ -6,7 +6,6 @@ is said here, without state or time.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from .names import is_name, tidy
@@ -19,11 +18,16 @@ PAST_TEXT: Final = 0xF8
 MAX_NAME: Final = 32  # bytes: a longer beginning is no name
 MARK: Final = " (plain)"
 
-_BREAKS: Final = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# What can move a cursor, give orders to a terminal, or change the direction of what follows.
-_UNSAFE: Final = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_MARK: Final = "\ufffd"
+# What breaks lines becomes a blank; what can move a cursor, give orders to a terminal or change the
+# direction of what follows, a mark.
+_BLANKS: Final = "\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_DIRECTIONS: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_HARMLESS: Final = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)], _MARK),
+    **dict.fromkeys(map(ord, _DIRECTIONS), _MARK),
+    **dict.fromkeys(map(ord, _BLANKS), " "),
+}
 _ENDS: Final = "\r\n"
 
 
@@ -53,7 +57,7 @@ def harmless(text: str, most: int) -> str:
     A line break or tab becomes a blank, any other control character U+FFFD, and what is too long
     ends in an ellipsis.
     """
-    text = _UNSAFE.sub("\ufffd", _BREAKS.sub(" ", text).replace("\t", " "))
+    text = text.replace("\r\n", "\n").translate(_HARMLESS)
     data = text.encode()
     if len(data) <= most:
         return text
