@@ -18,14 +18,14 @@ PAST_TEXT: Final = 0xF8
 MAX_NAME: Final = 32  # bytes: a longer beginning is no name
 MARK: Final = " (plain)"
 
-_MARK: Final = "\ufffd"
+_STAND_IN: Final = "\ufffd"
 # What breaks lines becomes a blank; what can move a cursor, give orders to a terminal or change the
 # direction of what follows, a mark.
 _BLANKS: Final = "\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _DIRECTIONS: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _HARMLESS: Final = {
-    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)], _MARK),
-    **dict.fromkeys(map(ord, _DIRECTIONS), _MARK),
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)], _STAND_IN),
+    **dict.fromkeys(map(ord, _DIRECTIONS), _STAND_IN),
     **dict.fromkeys(map(ord, _BLANKS), " "),
 }
 _ENDS: Final = "\r\n"
