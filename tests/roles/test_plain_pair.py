@@ -382,6 +382,20 @@ def test_strangers_take_so_many_places_and_no_more() -> None:
     assert run.do(StreamOpened(EVE)) == [Disconnect(EVE)]
 
 
+@pytest.mark.spec("T-5")
+def test_who_is_being_left_keeps_its_place_until_that_is_done() -> None:
+    run = Run()
+    run.hear(b"x")
+    for _ in range(RULES.answers + 1):
+        run.do(Say(-1, "y"))
+        run.wait(0.1)
+    run.do(Leave(-1))
+    run.do(Unreachable(ANN))
+    assert run.hear(b"hi", EVE) == []
+    run.wait(RULES.flush)
+    assert only(run.hear(b"hi", EVE), Said)
+
+
 @pytest.mark.spec("T-6")
 def test_an_address_that_proves_nothing_is_sent_so_much_for_each_datagram() -> None:
     run = Run()
@@ -547,6 +561,19 @@ def test_texts_that_come_too_fast_are_dropped_and_counted() -> None:
     assert len(only(said, Said)) == RULES.rate_burst
     run.now += 1.0
     assert Missed(-1, 50) in run.hear(b"x")
+
+
+def test_a_twin_counts_for_itself() -> None:
+    run = Run()
+    run.do(Call(ANN))
+    twin = run.pair.clone()
+    key = run.pair.state_key(0.0)
+    for number in range(RULES.pace_burst):
+        twin.handle(Say(-1, f"{number}"), 0.0)
+        twin.handle(Datagram(b"x", ANN), 0.0)
+        twin.handle(Tick(), 0.0)
+    assert run.pair.state_key(0.0) == key
+    assert twin.state_key(0.0) != key
 
 
 # Misuse

@@ -184,7 +184,7 @@ class EitherHub(_Either):
         actions = self.hub.handle(event, now)
         out += actions
         for action in actions:
-            if isinstance(action, PostRelayed) and not action.plain and _is_lobby(action.room):
+            if isinstance(action, PostRelayed) and _is_lobby(action.room):
                 self._take_plain(Spread(action.name, action.text), now, out)
 
     def _take_plain(self, event: Event, now: float, out: list[Action]) -> None:
