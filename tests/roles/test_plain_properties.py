@@ -117,7 +117,7 @@ def run(
         try:
             actions = machine.handle(event, now)
         except (UsageError, WouldBlock) as refusal:
-            assert isinstance(event, COMMANDS), "it raised for what a peer did"  # noqa: PT017
+            assert isinstance(event, COMMANDS), "it raised for what a peer did"
             changed = machine.state_key(now) != before
             # To be told when there is room is what has changed then.
             assert not changed or isinstance(refusal, WouldBlock)  # noqa: PT017
