@@ -18,6 +18,7 @@ from .tcp import TcpPort
 
 BLOCKED_ABOVE: Final = 65536  # bytes that the system has not taken
 SILENT_UNTIL: Final = 60.0  # seconds until a caller of either kind must have said something
+CLOSING_FOR: Final = 0.5  # seconds; netcat, for one, does not close as long as it may be typed to
 _NO_EVENTS: Final[Sequence[Event]] = ()
 
 
@@ -97,9 +98,13 @@ class TextTcpPort(TcpPort):
         return [kind(data, connection.address) for data in records]
 
     def _note_written(self, connection: Connection) -> Sequence[Event]:
-        if not connection.is_blocked or connection.unsent:
+        if connection.unsent:
+            return _NO_EVENTS
+        if connection.is_closing:
+            if connection.is_text:
+                self._give_time(connection, CLOSING_FOR)
+            return _NO_EVENTS
+        if not connection.is_blocked:
             return _NO_EVENTS
         connection.is_blocked = False
-        if connection.is_closing:
-            return _NO_EVENTS
         return [StreamBlocked(connection.address, is_blocked=False)]

@@ -553,6 +553,19 @@ def test_a_paused_program_has_its_stream_held_and_loses_nothing() -> None:
     assert isinstance(told[-1], Closed)
 
 
+def test_a_line_that_is_cut_by_a_pause_of_the_program_is_whole() -> None:
+    run = Run(streams=True)
+    run.do(StreamOpened(ANN))
+    assert run.do(Chunk(b"first\nsec", ANN)) == [Said(-1, "first")]
+    run.do(Pause(-1))
+    assert run.wait(10 * RULES.pause) == []
+    assert run.do(Resume(-1)) == [Hold(ANN, is_held=False)]
+    assert run.do(Chunk(b"ond\nthird", ANN)) == [Said(-1, "second")]
+    run.do(Pause(-1))
+    run.do(Resume(-1))
+    assert run.wait(RULES.pause) == [Said(-1, "third")]
+
+
 def test_texts_that_come_too_fast_are_dropped_and_counted() -> None:
     run = Run()
     said: list[Action] = []

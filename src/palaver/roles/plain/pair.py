@@ -171,7 +171,7 @@ class PlainPair(StateMachine):
             if talk is not None and talk.splitter is not None:
                 for line in talk.splitter.feed(event.data):
                     self._hear(talk, line, now, out)
-                self._plan_rest(talk, now)
+                self.plan_rest(talk, now)
             return
         talk = self._by_address.get(event.address)
         if isinstance(event, StreamOpened):
@@ -232,9 +232,14 @@ class PlainPair(StateMachine):
             self.counts["too_fast"] += 1
             talk.missed += 1
 
-    def _plan_rest(self, talk: Talk, now: float) -> None:
+    def plan_rest(self, talk: Talk, now: float) -> None:
+        """Take what has no line end as a text when nothing more comes for a while.
+
+        While the program has paused nobody knows whether more would come.
+        """
         key = (REST, talk.number)
-        if talk.number in self._talks and talk.splitter is not None and talk.splitter.has_rest:
+        is_there = talk.number in self._talks and not talk.is_paused
+        if is_there and talk.splitter is not None and talk.splitter.has_rest:
             self.timers.set(key, now + self.rules.pause)
         else:
             self.timers.clear(key)
@@ -292,7 +297,7 @@ class PlainPair(StateMachine):
         elif isinstance(event, Abort):
             self.step(talk, TalkInput.ABORT, event, now, out)
         elif isinstance(event, Pause):
-            talking.pause(self, talk, out)
+            talking.pause(self, talk, now, out)
         elif isinstance(event, Resume):
             talking.resume(self, talk, now, out)
 

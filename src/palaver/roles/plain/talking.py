@@ -91,11 +91,12 @@ def pump(pair: PlainPair, talk: Talk, now: float, out: list[Action]) -> None:
         wait_or_part(pair, talk, now, out)
 
 
-def pause(pair: PlainPair, talk: Talk, out: list[Action]) -> None:
+def pause(pair: PlainPair, talk: Talk, now: float, out: list[Action]) -> None:
     """Keep what comes; a stream is not even read."""
     if pair.streams and not talk.is_paused:
         out.append(Hold(talk.address, is_held=True))
     talk.is_paused = True
+    pair.plan_rest(talk, now)
 
 
 def resume(pair: PlainPair, talk: Talk, now: float, out: list[Action]) -> None:
@@ -109,6 +110,7 @@ def resume(pair: PlainPair, talk: Talk, now: float, out: list[Action]) -> None:
         what, text = talk.kept.popleft()
         pair.step(talk, what, text, now, out)
     tell_missed(talk, out)
+    pair.plan_rest(talk, now)
 
 
 def tell_missed(talk: Talk, out: list[Action]) -> None:
