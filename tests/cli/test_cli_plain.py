@@ -184,6 +184,7 @@ def test_netcat_is_called_whoever_is_there_first(
     port = free_port(tcp=tcp)
     address = f"127.0.0.1:{port}"
     udp = () if tcp else ("-u",)
+    ann = None
     if first == "palaver":
         ann = palaver.call(address, *options(driver, tcp=tcp))
         # Over TCP it goes on trying; on datagrams it can't know, and only says what it is told.
@@ -193,8 +194,7 @@ def test_netcat_is_called_whoever_is_there_first(
             ann.wait_for_err("Nothing seems to listen")
     bob = others.netcat(*udp, "-l", "127.0.0.1", str(port))
     wait_until(lambda: is_bound(port, tcp=tcp), "netcat's socket")
-    if first == "other":
-        ann = palaver.call(address, *options(driver, tcp=tcp))
+    ann = ann or palaver.call(address, *options(driver, tcp=tcp))
     ann.wait_for_err("Talking to")
     ann.type("hello, Bob")
     bob.wait_for("hello, Bob")

@@ -292,7 +292,8 @@ def test_a_splitter_gives_all_bytes_in_order_in_bounded_pieces(
 @given(st.text(st.sampled_from("aé€😀\n")), st.lists(st.integers(1, 7), min_size=1))
 def test_no_piece_ends_within_a_character(text: str, sizes: list[int]) -> None:
     splitter = LineSplitter(8)
-    encoded, lines, place = text.encode(), [], 0
+    encoded, place = text.encode(), 0
+    lines: list[bytes] = []
     while place < len(encoded):
         for size in sizes:
             lines += splitter.feed(encoded[place : place + size])
