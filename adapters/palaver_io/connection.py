@@ -42,6 +42,7 @@ class Connection:
         "is_open",
         "is_text",
         "sock",
+        "watched",
     )
 
     def __init__(
@@ -63,6 +64,8 @@ class Connection:
         """Whether it was told that the system takes no more for now (with text only)."""
         self.heard_at = now
         """When something came last."""
+        self.watched = 0
+        """For what the socket is watched."""
         self._in = bytearray()
         self._out = bytearray()
 

@@ -6,10 +6,12 @@ turns, over UDP and TCP, and a group that is relayed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -113,22 +115,29 @@ except EOFError:
 def find_netcat() -> str | None:
     """Find netcat of the OpenBSD kind; a root of a Debian without it gets it, if that works."""
     found = _openbsd_netcat()
-    if found is None and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "-y", "netcat-openbsd"]):
-            try:
-                subprocess.run(
-                    ["apt-get", "-qq", *command],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=60,
-                    check=False,
-                )
-            except (OSError, subprocess.TimeoutExpired):
-                break
-        found = _openbsd_netcat()
-    return found
+    if found is not None or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return found
+    # Tests may run side by side, but apt-get does not.
+    with (Path(tempfile.gettempdir()) / "palaver-tests-netcat.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _openbsd_netcat() is None:
+            _install_netcat()
+    return _openbsd_netcat()
+
+
+def _install_netcat() -> None:
+    for command in (["update"], ["install", "-y", "--no-install-recommends", "netcat-openbsd"]):
+        try:
+            subprocess.run(
+                ["apt-get", "-qq", *command],
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return
 
 
 def _openbsd_netcat() -> str | None:

@@ -14,6 +14,7 @@ import generate_group
 import generate_plain
 import role_parts
 import worked
+import worked_twins
 from tables import ROOT, SOURCE, docs_of, number, table
 
 from palaver import timing
@@ -199,6 +200,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "worked": worked.conversation,
     **role_parts.PARTS,
     **generate_group.PARTS,
+    "twins": worked_twins.crossing,
     **generate_plain.PARTS,
 }
 

@@ -25,7 +25,7 @@ from palaver.machine import (
     WouldBlock,
     copy_slots,
 )
-from palaver.roles.duo import Call, Say
+from palaver.roles.duo_events import Call, Say
 from palaver.roles.timers import Timers
 from palaver.wire.errors import Reason
 from palaver.wire.plain import PAST_TEXT, decode, ends_line, is_exit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from palaver.link.events import Abort, Closed, Leave, Side, StillDialing, Undelivered, Writable
 from palaver.machine import Action, Disconnect, Hold, OpenStream, Transmit
-from palaver.roles.duo import Said, Say
+from palaver.roles.duo_events import Said, Say
 from palaver.wire.errors import Reason
 from palaver.wire.plain import EXIT
 
