@@ -207,5 +207,22 @@ def test_who_is_left_is_not_waited_for_long(sides: list[Side]) -> None:
         assert sock.recv(100) == b""
         assert not side.port.is_idle
         side.ahead = 0.6
-        side.wait_for(lambda: side.port.is_idle)
+        for _ in range(3):
+            side.turn()
+        assert side.port.is_idle
         assert len(side.events) == 1
+
+
+def test_who_was_held_and_closes_when_it_is_left_is_not_waited_for_at_all(
+    sides: list[Side],
+) -> None:
+    side = make(sides)
+    sock = call(side)
+    side.wait_for(lambda: side.events)
+    side.port.hold(sock.getsockname(), is_held=True)
+    side.port.send(b"exit", sock.getsockname())
+    began = side.now()
+    side.port.disconnect(sock.getsockname())
+    sock.close()
+    side.wait_for(lambda: side.port.is_idle)
+    assert side.now() - began < 0.4

@@ -275,6 +275,31 @@ def test_a_room_of_guests_stands_until_they_are_gone() -> None:
     assert hub.stats()["rooms"] == 0
 
 
+def test_a_room_in_which_only_guests_are_left_stands() -> None:
+    world = make_group(rules=HubRules(absence=1.0))
+    world.say(CY, b"Cy : hello")
+    for address in (ANN, BOB):
+        world.do(address, Leave(1))
+    world.settle(4.0)
+    assert world.machines[HERE].hub.members("lobby") == ["Cy (plain)"]
+    world.say(CY, b"Cy : alone")
+    assert only(world.told[HERE], PostRelayed)[-1].text == "alone"
+    world.say(CY, b"exit")
+    world.settle(2.0)
+    assert world.machines[HERE].hub.stats()["rooms"] == 0
+
+
+@pytest.mark.spec("T-13")
+def test_what_a_guest_says_while_posts_are_held_back_is_dropped() -> None:
+    hub = Hub(entropy(1))
+    hub.handle(AdmitGuest(-1, "x", CY), 0.0)
+    hub.rooms[1].held = True
+    assert hub.handle(GuestPost(-1, "x"), 0.0) == []
+    assert hub.rooms[1].last == 1
+    hub.rooms[1].held = False
+    assert only(hub.handle(GuestPost(-1, "x"), 0.0), PostRelayed)
+
+
 def test_what_guests_said_counts_for_the_backlog() -> None:
     world = make_group(rules=HubRules(backlog=9))
     for number in range(3):

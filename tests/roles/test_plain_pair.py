@@ -528,6 +528,14 @@ def test_a_caller_waits_a_moment_for_word_that_nobody_was_there() -> None:
     assert run.wait(RULES.farewell) == [Closed(-1, 3, Reason.LEFT, Side.LOCAL)]
 
 
+def test_who_was_heard_has_answered_even_if_it_is_unreachable_now() -> None:
+    run = Run(accept=False)
+    run.do(Call(ANN, 3))
+    run.hear(b"hi")
+    run.do(Unreachable(ANN))
+    assert only(run.do(Leave(-1)), Closed) == [Closed(-1, 3, Reason.LEFT, Side.LOCAL)]
+
+
 def test_a_paused_program_is_told_later_in_order_and_what_was_dropped() -> None:
     run = Run()
     run.hear(b"first")

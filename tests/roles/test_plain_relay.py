@@ -199,6 +199,17 @@ def test_one_who_is_silent_makes_place_but_newcomers_come_slowly() -> None:
 
 
 @pytest.mark.spec("T-9")
+def test_so_many_newcomers_come_at_once_and_then_so_many_per_second() -> None:
+    run = Run(rules=PlainRules(newcomers=2, newcomers_burst=3))
+    came = [bool(only(run.hear(b"hi", address), MemberCame)) for address in crowd(6)]
+    assert came == [True] * 3 + [False] * 3
+    run.now += 0.51
+    came = [bool(only(run.hear(b"hi", address), MemberCame)) for address in crowd(6)]
+    assert came == [False] * 3 + [True] + [False] * 2
+    assert run.relay.stats()["turned_down"] == 5
+
+
+@pytest.mark.spec("T-9")
 def test_what_one_says_and_what_all_say_is_bounded() -> None:
     run = Run()
     run.meet(ANN, BOB)
