@@ -330,6 +330,23 @@ def test_a_thousand_repeated_and_late_requests_ring_once() -> None:
     assert hall.peer("bob").stats()["calls"] == 1
 
 
+@pytest.mark.spec("C-1", "C-5")
+def test_a_call_that_is_over_is_turned_down_with_the_id_that_it_had() -> None:
+    hall = Hall().enlist("ann")
+    rogue = Rogue(hall)
+    rogue.ring("ann")
+    hall.run(1)
+    hall.tell("ann", Reject(1))
+    hall.run(1)
+    hall.restart_registry()
+    Rogue(hall, "eve")  # who gets the first id of the new registry
+    hall.run(60)
+    assert hall.id("ann") == 2
+    link = rogue.dial(hall.at("ann"), "peer")
+    rogue.say(link, Ring(CALL, rogue.id, 1, "rogue"))
+    assert rogue.heard(Rejected)[-1] == Rejected(CALL, 1, Rejection.OVER)
+
+
 @pytest.mark.spec("C-5")
 def test_every_datagram_of_a_rejected_call_may_come_again_later_and_nothing_rings() -> None:
     hall = Hall().enlist("ann", "bob")
