@@ -59,7 +59,7 @@ class JoinRefusal(IntEnum):
     NAME_TAKEN = 128
     """Somebody of that name is in the room."""
     BAD_NAME = 129
-    """The name can't be taken: it is empty, too long, or not printable."""
+    """The name can't be taken: it has what does not print, or is too long in normal form C."""
     BAD_ROOM = 130
     """There can be no room of that name."""
     ROOM_FULL = 131
