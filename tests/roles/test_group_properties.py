@@ -197,9 +197,7 @@ steps = st.tuples(
 
 @given(st.integers(0, 1000), faults, st.lists(steps, min_size=5, max_size=40))
 @examples(200)
-def play_out(
-    seed: int, faults: Faults, steps: list[tuple[str, str, int]]
-) -> None:
+def play_out(seed: int, faults: Faults, steps: list[tuple[str, str, int]]) -> None:
     play = Play(seed, faults)
     for what, name, much in steps:
         play.do(what, name, much)
