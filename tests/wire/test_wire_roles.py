@@ -31,6 +31,7 @@ from palaver.wire.peer import (
 )
 from palaver.wire.registry import (
     MAX_PAGE,
+    MAX_PORT,
     Entry,
     Erased,
     Found,
@@ -140,7 +141,7 @@ pages = st.lists(entries, max_size=5, unique_by=lambda entry: entry.id).map(
 )
 
 registry_messages = st.one_of(
-    st.builds(Register, short, counts, tokens),
+    st.builds(Register, short, counts, tokens, st.integers(0, MAX_PORT)),
     st.builds(Lookup, counts, ids),
     st.builds(Lookup, counts, st.just(0), some),
     st.builds(List, counts, counts),

@@ -86,15 +86,18 @@ class Membership:
         "id",
         "link",
         "name",
+        "port",
         "requests",
         "state",
         "token",
         "until",
     )
 
-    def __init__(self, address: Address, name: str, timing: Timing) -> None:
+    def __init__(self, address: Address, name: str, timing: Timing, port: int = 0) -> None:
         self.address = address
         self.name = name
+        # Where we take calls, if they come by streams; else 0.
+        self.port = port
         self.state = ClientState.OUT
         self.link = 0
         # Our id and what proves it, as the registry last gave them; 0 if it never did.
@@ -324,4 +327,4 @@ _ACTIONS: dict[str, Callable[[Membership, Peer, Any, float, list[Action]], None]
 def register_message(client: Membership) -> bytes:
     """Give the REGISTER with which the link to the registry begins."""
     number = client.id if client.token != NO_TOKEN else 0
-    return Register(client.name, number, client.token).encode()
+    return Register(client.name, number, client.token, client.port).encode()

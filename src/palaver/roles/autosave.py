@@ -1,0 +1,54 @@
+"""When a registry gives a snapshot of its table, so that a restart loses nothing and costs little.
+
+The first change is told at once; those that follow soon wait until `every` seconds have passed
+since. While they wait somebody may be given a fresh id that a successor would not know of, so a
+snapshot that comes amid changes keeps some ids free; and when these are used up, the next comes
+at once. So there are at most two in `every` seconds, and one more for every 64 who join.
+"""
+
+from __future__ import annotations
+
+from palaver.machine import Action, UsageError
+
+from .registry_events import Snapshot
+from .registry_table import RegistryTable
+
+_FOREVER = float("inf")
+_RESERVE = 64
+"""Ids that are kept free: so there is less than one snapshot for that many who join."""
+
+
+class Autosave:
+    """Whether a snapshot is due, and when there may be one."""
+
+    __slots__ = ("_every", "_free_until", "_not_before", "is_due")
+
+    def __init__(self, every: float) -> None:
+        """Begin with nothing to save. Raises UsageError for a time that is not above 0."""
+        if not every > 0:
+            raise UsageError(f"there must be some time between snapshots, not {every}")
+        self._every = every
+        self._not_before = -_FOREVER
+        # The ids below were given out before the last snapshot, or kept free by it.
+        self._free_until = 0
+        self.is_due = False
+
+    @property
+    def due(self) -> float:
+        """When a snapshot is to be told; infinity for never."""
+        return self._not_before if self.is_due else _FOREVER
+
+    def go_on(self, table: RegistryTable, now: float, out: list[Action]) -> None:
+        """Tell a snapshot, if one is due."""
+        is_soon = now < self._not_before
+        if not self.is_due or (is_soon and table.next_id <= self._free_until):
+            return
+        reserve = _RESERVE if is_soon else 0
+        out.append(Snapshot(table.snapshot(reserve)))
+        self.is_due = False
+        self._free_until = table.next_id + reserve
+        self._not_before = now + self._every
+
+    def key(self, now: float) -> tuple[object, ...]:
+        """Give the state as a comparable value, times relative to `now`."""
+        return (self.is_due, max(self._not_before - now, 0.0), self._free_until)
