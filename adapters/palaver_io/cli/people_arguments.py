@@ -125,7 +125,7 @@ def add_people_commands(
         type=Path,
         help="keep ids and names in FILE, so that they outlive a restart; it also has the key by "
         "which owners are known, so it is readable by you only. Written when somebody comes or "
-        "goes, twice a second at most",
+        "goes; if many do, about once a second",
     )
     registry.add_argument(
         "--max",

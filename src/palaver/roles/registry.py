@@ -78,8 +78,8 @@ class Registry(Role[RegistryMessage]):
 
     `max_entries` bounds who may be there. `snapshot` is what `snapshot()` gave before a restart:
     those that were there then get their ids back, and for a while nobody else gets their names.
-    With `snapshot_every`, in seconds, it tells a `Snapshot` when the table has changed: at once,
-    but no more than two in that time, and one for every 64 who join.
+    With `snapshot_every`, in seconds, it tells a `Snapshot` when the table has changed: at once, or
+    if there were many of late, that often (`autosave`).
     """
 
     __slots__ = (
