@@ -50,6 +50,9 @@ class PeerOutput(Teller):
     def registry(self, notice: Notice) -> None:
         """Something about the registry, or who is there."""
 
+    def learn(self, present: Present) -> None:
+        """These are there, whom nobody has asked for: to know their names later."""
+
     @abstractmethod
     def calling(self, one: Party) -> None:
         """We call somebody."""
@@ -326,9 +329,13 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         said = f": {notice.text}" if notice.text else "."
         self._note(f"{_say_ended(one, notice)}{said}")
 
+    def learn(self, present: Present) -> None:
+        """These are there, whom nobody has asked for: to know their names later."""
+        self._names.update((one.id, one.name) for one in present.entries)
+
     def _list(self, notice: Present) -> None:
+        self.learn(notice)
         for one in notice.entries:
-            self._names[one.id] = one.name
             self._screen.out(f"{one.id:>5}  {escape(one.name)}  {format_address(one.address)}")
 
     def _is_time(self, key: int) -> bool:
