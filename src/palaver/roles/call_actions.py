@@ -22,7 +22,7 @@ from palaver.wire.peer import (
 from palaver.wire.registry import Entry
 
 from .calls import Call, Crossing
-from .duo import Say
+from .duo_events import Say
 from .peer_events import CallEnded, CallOpened, Heard, Outcome, Reject, Ringing, StillCalling
 from .peer_states import CallInput, CallState
 
