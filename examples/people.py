@@ -34,12 +34,11 @@ from palaver import (
     Terminate,
 )
 from palaver_io import BlockingDriver, TcpPort, UdpPort, open_tcp_socket, open_udp_socket
-from palaver_io.port import Port
 
 N = TypeVar("N", bound=Notice)
 
 
-def open_port(*, tcp: bool) -> Port:
+def open_port(*, tcp: bool) -> TcpPort | UdpPort:
     """Open a socket at any free port; a peer on TCP must listen, or nobody could call it."""
     if tcp:
         return TcpPort(open_tcp_socket("127.0.0.1", 0))

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver import Enlisted, Entry, Event, Present, RegistryAway, UsageError, Vanished, Who
+from palaver import (
+    CallEnded,
+    Calling,
+    CallOpened,
+    Enlisted,
+    Entry,
+    Event,
+    Outcome,
+    Present,
+    Reason,
+    RegistryAway,
+    Ringing,
+    Side,
+    UsageError,
+    Vanished,
+    Who,
+)
 from palaver.roles.peer_events import Unanswered
 from palaver_io.cli.lines import Line
 from palaver_io.cli.peer_output import PlainPeerOutput
@@ -24,7 +40,7 @@ class Desk:
         self.is_away = False
         self.asked: list[Event] = []
         self._capsys = capsys
-        output = PlainPeerOutput(Screen(), verbose=False, numbered=False)
+        self.output = output = PlainPeerOutput(Screen(), verbose=False, numbered=False)
         policy = PeerPolicy(
             registry=("127.0.0.1", 7070),
             name="Ann",
@@ -91,3 +107,47 @@ def test_a_registry_that_goes_away_as_we_are_entered_does_no_harm(
     desk.talk.take_notice(Enlisted(3, "Ann", 0))
     desk.talk.take_notice(Unanswered(1))
     assert "went away" not in desk.printed
+
+
+def test_a_new_conversation_is_current_as_it_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The prompt is drawn anew after each line that is printed.
+    desk = Desk(capsys)
+    prompts: list[str] = []
+    monkeypatch.setattr(desk.output, "opened", lambda _: prompts.append(desk.talk.prompt().text))
+    for link, name in ((1, "Bob"), (2, "Cid")):
+        desk.talk.take_notice(Calling(link, 0, name))
+        desk.talk.take_notice(CallOpened(link, 0, link + 1, name, BOB.address, verified=True))
+    assert prompts == ["Bob> ", "Cid> "]
+
+
+def needless(link: int) -> CallEnded:
+    return CallEnded(link, 0, Outcome.ALREADY, Side.LOCAL, Reason.LEFT)
+
+
+def test_to_call_one_who_calls_is_to_accept_and_not_to_be_told_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Ringing(1, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_notice(Calling(2, 0, "bob"))
+    desk.talk.take_notice(CallOpened(1, None, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_notice(needless(2))
+    printed = desk.printed
+    assert "Connected to Bob" in printed
+    assert "already" not in printed
+    # And told when nothing comes of it.
+    desk.talk.take_notice(Calling(3, 0, "bob"))
+    desk.talk.take_notice(needless(3))
+    assert "You are talking with bob already" in desk.printed
+
+
+def test_to_call_oneself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    wishes: list[tuple[int, int | str]] = [(1, "ANN"), (2, 3)]
+    for link, who in wishes:
+        desk.talk.take_notice(Calling(link, 0, who))
+        desk.talk.take_notice(needless(link))
+        assert "That is you." in desk.printed

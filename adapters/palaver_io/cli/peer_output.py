@@ -326,6 +326,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
     def ended(self, one: Party, notice: CallEnded) -> None:
         """The call is over."""
         self._patience.pop(one.link, None)
+        if notice.outcome is Outcome.ALREADY and one.was_calling:
+            return
         said = f": {notice.text}" if notice.text else "."
         self._note(f"{_say_ended(one, notice)}{said}")
 
@@ -405,7 +407,7 @@ def _say_ended(one: Party, notice: CallEnded) -> str:
         case Outcome.INACTIVE:
             return f"{one.who} is inactive: nobody who is here has that name or id"
         case Outcome.ALREADY:
-            return f"You are talking with {one.who} already, or that is you"
+            return "That is you" if one.is_me else f"You are talking with {one.who} already"
         case Outcome.REJECTED if ours:
             return f"You have turned {one.who} down"
         case Outcome.REJECTED:

@@ -98,6 +98,7 @@ class PeerTalk:
         self._held: deque[Line] = deque()
         self._status = EXIT_OK
         self._is_entered = False
+        self._id = 0
         self._is_stopping = False
         self._has_departed = False
         self._at_end = False
@@ -218,8 +219,10 @@ class PeerTalk:
             case CallOpened():
                 one.peer, one.name, one.address = notice.peer, notice.name, notice.address
                 one.verified, one.is_open, one.is_ringing = notice.verified, True, False
-                output.opened(one)
+                for other in self.parties:
+                    other.was_calling |= other is not one and other.wants(one.peer, one.name)
                 self.parties.use(one)
+                output.opened(one)
             case StillCalling():
                 output.still_calling(one, notice)
             case Heard():
@@ -241,6 +244,7 @@ class PeerTalk:
 
     def _end(self, one: Party, notice: CallEnded) -> None:
         self.parties.remove(one)
+        one.is_me = one.wants(self._id, self._policy.name)
         self._output.ended(one, notice)
         ended_well = notice.outcome is Outcome.TERMINATED or notice.by is Side.LOCAL
         if not self._policy.is_interactive and one.wanted and not ended_well:
@@ -253,7 +257,7 @@ class PeerTalk:
             return
         self._output.registry(notice)
         if isinstance(notice, Enlisted):
-            self._is_entered = True
+            self._is_entered, self._id = True, notice.id
             self._ask(Who(_TO_KNOW))
         elif isinstance(notice, Replaced | EnlistRefused):
             self._has_departed = True

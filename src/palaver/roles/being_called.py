@@ -38,7 +38,7 @@ def be_called(peer: Peer, link: int, ring: Ring, now: float, out: list[Action]) 
         return
     for ours in peer.calls:
         is_same = ours.state is CallState.CALLING and ours.peer == ring.caller
-        if is_same and (ours.link == link or peer.is_from(address, ours.address)):
+        if is_same and (ours.link == link or peer.client.is_from(address, ours.address)):
             cross(peer, ours, Crossing(ring, link, ours.address), now, out)
             return
     if peer.calls.by_link(link) is not None or not peer.has_room:
@@ -82,7 +82,7 @@ def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Act
     """Take what the registry knows of one who calls."""
     if call.state is not CallState.CHECKING:
         return
-    if entry is None or not peer.is_from(peer._address_of(call.link), entry.address):
+    if entry is None or not peer.client.is_from(peer._address_of(call.link), entry.address):
         peer.step(call, CallInput.CHECKED, None, now, out)
         return
     call.name, call.address, call.verified = entry.name, entry.address, True

@@ -128,6 +128,15 @@ class Membership:
         """Whether one more request can be made now."""
         return self.is_entered and len(self.requests) < MAX_REQUESTS
 
+    def is_from(self, seen: Address | None, known: Address) -> bool:
+        """Tell whether who is seen at one address may be the one who is called at the other.
+
+        Of a stream only the host says something about who has opened it.
+        """
+        if seen is None or not self.port:
+            return seen == known
+        return seen[0] == known[0]
+
     def rename(self, name: str) -> None:
         """Go by another name; what proved the old one is worth nothing for it."""
         if fold_name(name) != fold_name(self.name):

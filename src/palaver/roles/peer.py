@@ -74,16 +74,7 @@ class Peer(Role[PeerMessage | RegistryMessage]):
     `Resume`. Tells what is in `peer_events`, and `Delivered`, `Overdue`, `Undelivered`, `Writable`.
     """
 
-    __slots__ = (
-        "_draws",
-        "_limits",
-        "_silent",
-        "_streams",
-        "calls",
-        "client",
-        "ignored",
-        "timing",
-    )
+    __slots__ = ("_draws", "_limits", "_silent", "calls", "client", "ignored", "timing")
 
     def __init__(
         self,
@@ -100,8 +91,7 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         without a port.
         """
         name = clean_name(name)
-        self._streams = options.get("streams", False)
-        if not (0 < port <= MAX_PORT if self._streams else port == 0):
+        if not (0 < port <= MAX_PORT if options.get("streams", False) else port == 0):
             raise UsageError("a peer has a port of its own, from 1 to 65535, on streams only")
         self._limits = options.get("limits", DEFAULT_LIMITS)
         most = self._limits.calls + _SPARE_LINKS
@@ -406,15 +396,6 @@ class Peer(Role[PeerMessage | RegistryMessage]):
 
     def _is_open(self, link: int) -> bool:
         return link in self._open
-
-    def is_from(self, seen: Address | None, known: Address) -> bool:
-        """Tell whether who is seen at one address may be the one who is called at the other.
-
-        Of a stream only the host says something about who has opened it.
-        """
-        if seen is None or not self._streams:
-            return seen == known
-        return seen[0] == known[0]
 
     # Exploration
 
