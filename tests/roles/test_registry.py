@@ -202,6 +202,20 @@ def test_a_message_that_is_not_valid_or_not_known_ends_the_link_and_the_entry(
     assert hall.of_registry(Gone)[-1].why is Why.VANISHED
 
 
+@pytest.mark.spec("G-10")
+def test_who_has_left_may_register_again_on_the_same_link() -> None:
+    hall = Hall()
+    rogue = Plain(hall)
+    link = rogue.register("ann")
+    rogue.say(link, Unregister(), Register("bob"))
+    assert [one.id for one in rogue.heard(Registered)] == [1, 2]
+    assert hall.names() == ["bob"]
+    rogue.say(link, Unregister(), Lookup(1, 1))
+    end = rogue.end(link)
+    assert end is not None
+    assert end.reason == Reason.PROTOCOL_ERROR
+
+
 @pytest.mark.spec("G-1")
 def test_fin_has_no_place_here() -> None:
     hall = Hall()

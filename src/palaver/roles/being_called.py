@@ -58,7 +58,8 @@ def turn_down(
     peer: Peer, link: int, ring: Ring, code: Rejection, now: float, out: list[Action]
 ) -> None:
     """Reject a RING of which the program is not told."""
-    sender = peer.client.id or ring.callee
+    # The ids of a call stay those of its RING; only who is not meant says another.
+    sender = (code is Rejection.NOT_ME and peer.client.id) or ring.callee
     peer._tell(link, Rejected(ring.call, sender, code).encode(), now, out)
     if peer.calls.by_link(link) is None:
         peer.expect(link, None)
