@@ -51,7 +51,7 @@ pages = st.lists(entries, max_size=5, unique_by=lambda entry: entry.id).map(
 )
 
 registry_messages: st.SearchStrategy[RegistryMessage] = st.one_of(
-    st.builds(Register, short, counts, tokens),
+    st.builds(Register, short, counts, tokens, st.integers(0, 65535)),
     st.builds(Lookup, counts, ids),
     st.builds(Lookup, counts, st.just(0), some),
     st.builds(List, counts, counts),

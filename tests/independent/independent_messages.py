@@ -114,7 +114,8 @@ def _entry(b: Body) -> Value:
 
 def _register(b: Body) -> Value:
     # A name that can't be taken [G-3] is answered by REFUSED, code 2, and ends no link.
-    return {"id": b.uint(4), "token": b.take(16), "name": b.text(0, 64, "name")}
+    head = {"id": b.uint(4), "token": b.take(16), "port": b.uint(2)}
+    return {**head, "name": b.text(0, 64, "name")}
 
 
 def _lookup(b: Body) -> Value:

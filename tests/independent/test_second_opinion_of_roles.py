@@ -265,7 +265,7 @@ def told(value: other.Value) -> str:
         elif key != "kind":
             shown.append(f'{key} "{one}"' if isinstance(one, str) else f"{key} {one}")
     if value["kind"] == "REGISTER":
-        shown = [shown[2], *shown[:2]]
+        shown = [shown[3], *shown[:3]]
     return f"{value['kind']} ({'; '.join(shown)})" if shown else str(value["kind"])
 
 

@@ -735,3 +735,18 @@ def test_a_twin_does_the_same_and_is_independent() -> None:
     assert any(isinstance(one, Gone) for one in out[0])
     assert twin.state_key(now + 20) == machine.state_key(now + 20)
     assert len(machine) == 1
+
+
+# Ports
+
+
+@pytest.mark.spec("G-15", "G-1")
+def test_who_names_a_port_without_streams_breaks_the_rules() -> None:
+    hall = Hall()
+    client = Plain(hall)
+    link = client.dial()
+    client.say(link, Register("ann", port=4000))
+    end = client.end(link)
+    assert end is not None
+    assert end.reason == Reason.PROTOCOL_ERROR
+    assert hall.names() == []
