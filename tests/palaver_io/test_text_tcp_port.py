@@ -205,11 +205,12 @@ def test_who_is_left_is_not_waited_for_long(sides: list[Side]) -> None:
         side.turn()
         assert sock.recv(100) == b"exit"
         assert sock.recv(100) == b""
-        assert not side.port.is_idle
+        waited = [side.port.is_idle]
         side.ahead = 0.6
         for _ in range(3):
             side.turn()
-        assert side.port.is_idle
+        waited.append(side.port.is_idle)
+        assert waited == [False, True]
         assert len(side.events) == 1
 
 
