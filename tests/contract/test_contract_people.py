@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 from contract_support import DRIVERS, TRANSPORTS
 from io_support import leaving_nothing_behind
-from people_support import SOON_MISSED, STEADY, Person, Town
+from people_support import SOON_MISSED, STEADY, Town
 
 from palaver import (
     Accept,
@@ -45,6 +46,9 @@ from palaver import (
     Why,
 )
 
+if TYPE_CHECKING:
+    from stage_support import Actor
+
 MIXED = [tuple(DRIVERS[(start + one) % 3] for one in range(3)) for start in range(3)]
 CASTS = [(driver,) * 3 for driver in DRIVERS] + MIXED
 
@@ -64,7 +68,7 @@ def town(driver: str, transport: str, timing: Timing = STEADY) -> Iterator[Town]
         it.end()
 
 
-def call(it: Town, caller: Person, callee: Person, to: int | str) -> tuple[int, int]:
+def call(it: Town, caller: Actor, callee: Actor, to: int | str) -> tuple[int, int]:
     """Have one ring another; give the call's number for either."""
     (calling,) = [one for one in caller.do(Connect(to, 7)) if isinstance(one, Calling)]
     ringing = it.expect(callee, Ringing)
@@ -72,7 +76,7 @@ def call(it: Town, caller: Person, callee: Person, to: int | str) -> tuple[int, 
     return calling.link, ringing.link
 
 
-def talk(it: Town, caller: Person, callee: Person, to: int | str) -> tuple[int, int]:
+def talk(it: Town, caller: Actor, callee: Actor, to: int | str) -> tuple[int, int]:
     """Have two begin to talk; give the call's number for either."""
     ours, theirs = call(it, caller, callee, to)
     callee.do(Accept(theirs))
@@ -82,14 +86,14 @@ def talk(it: Town, caller: Person, callee: Person, to: int | str) -> tuple[int, 
     return ours, theirs
 
 
-def say(it: Town, speaker: Person, link: int, hearer: Person, text: str, ref: int) -> None:
+def say(it: Town, speaker: Actor, link: int, hearer: Actor, text: str, ref: int) -> None:
     speaker.do(Say(link, text, ref))
     heard = it.expect(hearer, Heard)
     assert (heard.text, heard.peer) == (text, speaker.id)
     assert it.expect(speaker, Delivered) == Delivered(link, ref)
 
 
-def end(it: Town, who: Person, link: int, outcome: Outcome, by: Side) -> CallEnded:
+def end(it: Town, who: Actor, link: int, outcome: Outcome, by: Side) -> CallEnded:
     ended = it.expect(who, CallEnded)
     assert (ended.link, ended.outcome, ended.by) == (link, outcome, by)
     return ended
