@@ -1,0 +1,65 @@
+"""Stories of messages on a link that is open: order, loss, credit, fragments, pausing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from explore_links import A, B, Seen, Told, TwoEnds, message
+from explore_story import Budget, Facts, still
+
+from palaver.link.events import Pause, Resume
+from palaver.machine import Event
+from palaver.timing import Limits, Timing
+
+
+class Delivery(TwoEnds):
+    """Ann sends some messages, as many as the window lets her at a time."""
+
+    name = "delivery"
+    about = "5 messages one way, a window of 4 packets of which all are full"
+    sometimes = frozenset({"delivered", "gap", "blocked"})
+    opened = True
+    messages: ClassVar[tuple[int, int]] = (5, 0)
+    """How many Ann sends, and Bob."""
+    bytes_each = 192
+    limits = Limits(mtu=256, window=1024)
+    budget = Budget(losses=2, repeats=1, delays=1)
+    most_in_flight = 5
+
+    def timing(self) -> Timing:
+        return still(bundling=False)
+
+    def size(self, ref: int) -> int:
+        return self.bytes_each
+
+    def commands(self, who: int, memory: Told, view: Seen) -> list[tuple[str, Event]]:
+        sent = len(memory.sent)
+        return [self.send(sent, view)] if sent < self.messages[who] else []
+
+    def check(self, facts: Facts) -> None:
+        for (ours, _), (theirs, _) in (facts, facts[::-1]):
+            sent = tuple(message(ref, self.size(ref)) for ref in theirs.sent)
+            assert ours.received == sent[: len(ours.received)], "received is no prefix of sent"
+            assert len(theirs.delivered) <= len(ours.received), (
+                "delivered was said of what was not handed over"
+            )
+            assert ours.closed is None, f"closed: {ours.closed}"
+            assert theirs.delivered == theirs.sent[: len(theirs.delivered)], "a gap was delivered"
+
+    def is_goal(self, facts: Facts) -> bool:
+        return all(
+            len(fact.memory.delivered) == count
+            for fact, count in zip(facts, self.messages, strict=True)
+        )
+
+    def witnessed(self, facts: Facts) -> Iterable[str]:
+        if self.is_goal(facts):
+            yield "delivered"
+        if facts[B].view.has_gap:
+            yield "gap"
+        if facts[A].view.is_blocked:
+            yield "blocked"
+
+    def view(self, who: int, machine: object) -> Seen:
+        return super().view(who, machine)  # type: ignore[arg-type]
