@@ -8,8 +8,8 @@ from typing import ClassVar
 from explore_links import A, B, Seen, Told, TwoEnds, message
 from explore_story import Budget, Facts, still
 
-from palaver.link.events import Pause, Resume
-from palaver.machine import Event
+from palaver.link.events import Pause, Received, Resume
+from palaver.machine import Event, Notice
 from palaver.timing import Limits, Timing
 
 
@@ -63,3 +63,69 @@ class Delivery(TwoEnds):
 
     def view(self, who: int, machine: object) -> Seen:
         return super().view(who, machine)  # type: ignore[arg-type]
+
+
+class Fragments(Delivery):
+    """Messages of three fragments each, some packets of which get lost."""
+
+    name = "fragments"
+    about = "2 messages of 3 fragments each, a window of 3 packets"
+    sometimes = frozenset({"delivered", "gap", "blocked"})
+    messages = (2, 0)
+    bytes_each = 720
+    limits = Limits(mtu=300, window=1024)
+    budget = Budget(losses=1, repeats=1, delays=0)
+
+
+class BothWays(Delivery):
+    """Both send, so that acks and segments share packets; and precautionary copies are on."""
+
+    name = "both-ways"
+    about = "2 messages each way at once, with precautionary copies"
+    sometimes = frozenset({"delivered"})
+    messages = (2, 2)
+    bytes_each = 64
+    budget = Budget(losses=1, repeats=1, delays=0)
+
+    def timing(self) -> Timing:
+        return still()
+
+
+class Paused(Delivery):
+    """Bob's program pauses and resumes: what he has not taken is not delivered."""
+
+    name = "paused"
+    about = "5 messages to one who pauses once, a window of 4 packets"
+    sometimes = frozenset({"delivered", "gap", "blocked", "held back"})
+    budget = Budget(losses=1, repeats=0, delays=0)
+
+    def commands(self, who: int, memory: Told, view: Seen) -> list[tuple[str, Event]]:
+        if who == A:
+            return super().commands(who, memory, view)
+        if "pause" not in memory.done:
+            return [("pause", Pause(view.number))]
+        return [] if "resume" in memory.done else [("resume", Resume(view.number))]
+
+    def told(self, who: int, memory: Told, notice: Notice) -> Told:
+        paused = who == B and memory.done == ("pause",)
+        assert not (paused and isinstance(notice, Received)), "handed over in a pause"
+        return super().told(who, memory, notice)
+
+    def may_wait(self, facts: Facts) -> bool:
+        return facts[B].memory.done != ("pause",)
+
+    def witnessed(self, facts: Facts) -> Iterable[str]:
+        yield from super().witnessed(facts)
+        if facts[B].view.is_paused and facts[A].view.is_blocked:
+            yield "held back"
+
+
+class InBatches(Delivery):
+    """Several datagrams arrive before a tick, as a driver that drains its socket has it."""
+
+    name = "batches"
+    about = "4 messages, and ticks at any time that the rule of ticks allows"
+    sometimes = frozenset({"delivered", "gap"})
+    messages = (4, 0)
+    budget = Budget(losses=1, repeats=1, delays=0)
+    batches = True

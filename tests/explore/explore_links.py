@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from explore_nodes import tick
-from explore_story import Explorable, Facts, Party, Story, entropy
+from explore_story import FAR, Explorable, Facts, Party, Story, entropy
 
 from palaver.link.endpoint import Endpoint
 from palaver.link.events import (
@@ -25,7 +25,7 @@ from palaver.link.events import (
 )
 from palaver.link.link import Link
 from palaver.link.states import State
-from palaver.machine import Address, Datagram, Event, Notice, Transmit
+from palaver.machine import Address, Datagram, Event, Notice, Tick, Transmit
 from palaver.timing import CREDIT_RESERVE, Limits, Timing
 
 ANN: Address = ("ann", 1)
@@ -77,6 +77,7 @@ class TwoEnds(Story):
     opened = False
     """Whether Ann has called Bob before the story begins."""
     limits = Limits(mtu=1200, window=1024)
+    most_half_open = 1
 
     def timing(self) -> Timing:
         raise NotImplementedError
@@ -92,7 +93,7 @@ class TwoEnds(Story):
         ]
         now = START
         if self.opened:
-            rehearse(parties, [(ANN, Dial(BOB, ROLE))], now)
+            now = rehearse(parties, [(ANN, Dial(BOB, ROLE))], now, 1.0)
         return parties, now
 
     def did(self, who: int, memory: Told, label: str) -> Told:
@@ -129,7 +130,7 @@ class TwoEnds(Story):
         links = list(machine.links.values())
         for link in links:
             check_bounds(link, self.limits)
-        assert machine.stats()["half_open"] <= 1
+        assert machine.stats()["half_open"] <= self.most_half_open
         talking = [link for link in links if link.is_conversing]
         return Seen(
             tuple(link.state for link in links),
@@ -182,8 +183,14 @@ def check_bounds(link: Link, limits: Limits) -> None:
     assert len(link.channel.recovery.packets) <= 64, "more in flight than can be"
 
 
-def rehearse(parties: list[Party], cues: list[tuple[Address, Event]], now: float) -> None:
-    """Let all that these commands cause happen at once, on a wire without faults."""
+def rehearse(
+    parties: list[Party], cues: list[tuple[Address, Event]], now: float, seconds: float = 0.0
+) -> float:
+    """Let happen what these commands cause in so many seconds, on a wire without faults or delay.
+
+    Gives what time it is then.
+    """
+    end = now + seconds
     machines: dict[Address, Explorable] = {party.address: party.machine for party in parties}
     air: list[tuple[Address, Transmit]] = []
 
@@ -193,12 +200,24 @@ def rehearse(parties: list[Party], cues: list[tuple[Address, Event]], now: float
             if isinstance(action, Transmit):
                 air.append((address, action))
 
-    for address, cue in cues:
-        tell(address, cue)
+    def arrive() -> None:
         while air:
             source, transmit = air.pop(0)
             if transmit.destination in machines:
                 tell(transmit.destination, Datagram(transmit.data, source))
+
+    for address, cue in cues:
+        tell(address, cue)
+        arrive()
+    while True:
+        dues = {address: machine.deadline for address, machine in machines.items()}
+        due = min((due for due in dues.values() if due is not None), default=FAR)
+        if due > end:
+            return end
+        now = max(now, due)
+        for address in machines:
+            tell(address, Tick())
+        arrive()
 
 
 def is_quiet(machine: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -59,7 +58,7 @@ class Search:
         self.most = most
         self.report = Report(story.name)
         self._worlds = Worlds(story)
-        self._index: dict[Hashable, int] = {}
+        self._index: dict[bytes, int] = {}
         # By state: where it was first come from, by which step, and in how many.
         self._parents = array("I")
         self._steps = array("Q")

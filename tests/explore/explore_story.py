@@ -112,6 +112,17 @@ class Story:
         """Look at a machine; AssertionError if it may not be so."""
         return ()
 
+    def heard(self, who: int, datagram: bytes, sent: list[bytes]) -> None:
+        """Look at what a party sent at once when it got a datagram; AssertionError if it may not."""
+
+    def clock(self, who: int, now: float) -> Hashable:
+        """Give what of the time itself decides what a machine does, and not only of differences."""
+        return None
+
+    def may_wait(self, facts: Facts) -> bool:
+        """Tell whether time can pass: not while a program has to do something without delay."""
+        return True
+
     def forged(self) -> list[Flight]:
         """Give what a stranger can put on the wire, each once."""
         return []

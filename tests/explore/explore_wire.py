@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from explore_story import Flight
@@ -95,7 +96,9 @@ class Catalogue:
         if opened is None:
             return f"{way}: {flight.data.hex(' ')} (damaged)"
         if flight.data[0] != DATA:
-            return f"{way}: {decode_unsealed(opened)}"
+            packet = decode_unsealed(opened)
+            # Padding tells nobody anything.
+            return f"{way}: {replace(packet, options=()) if hasattr(packet, 'options') else packet}"
         _, link, number = DATA_HEADER.unpack_from(flight.data)
         frames = ", ".join(str(frame) for frame in decode_frames(opened, DATA_HEADER_SIZE))
         return f"{way}: {Kind.DATA.name} {number} to {link:016x}: {frames}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -96,12 +97,14 @@ class Worlds:
         like = self._frame_likes.setdefault(key, len(self._frame_likes))
         return Frame(like, found, min(party.wait for party in parties))
 
-    def key(self, world: World) -> tuple[int | tuple[int, ...], ...]:
-        """Give what worlds share that have the same future."""
-        frame = self.frame(world.nodes)
-        like = self.catalogue.like
-        flights = tuple(sorted([like(one, frame.ends) for one in world.flights]))
-        return (frame.like, flights, *world[2:])
+    def key(self, world: World) -> bytes:
+        """Give what worlds share that have the same future: all of it, so no two are confused."""
+        nodes, flights, losses, repeats, delays, forged = world
+        frame = self.frame(nodes)
+        like, ends = self.catalogue.like, frame.ends
+        rest = losses | repeats << 8 | delays << 16 | forged << 24
+        alike = sorted([like(one, ends) for one in flights]) if flights else ()
+        return array("I", (frame.like, rest, *alike)).tobytes()
 
     # What follows
 
@@ -134,7 +137,8 @@ class Worlds:
                 if nodes[node].wait == 0.0:
                     yield TICK << _SHIFT | who
         elif wait < _NEVER and (world.delays or not flights):
-            yield WAIT << _SHIFT
+            if self.story.may_wait(self.facts(world)):
+                yield WAIT << _SHIFT
         for index in range(len(self.forgeries)):
             if self.story.budget.forgeries > world.forged.bit_count() and not (
                 world.forged >> index & 1
