@@ -87,6 +87,12 @@ class Timing:
     """Before a client that its registry turned away tries again; doubled each time."""
     registry_wait_max: float = 10.0
     """The longest such wait."""
+    twin_young: float = 5.0
+    """A call may have a twin so long after it was made, or opened (6.3): lost HELLOs are many."""
+    twin_hold: float = 2.0
+    """A caller who may be the one we call is held this long: at 20 % loss 98 % are known then."""
+    twin_drain: float = 3.0
+    """When texts still go by the spare of two links after this, they stop until it is empty."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for a timer that can't work."""

@@ -24,6 +24,7 @@ from palaver import (
     Received,
     Send,
     Side,
+    Undelivered,
 )
 from palaver.roles.group.events import (
     CameIn,
@@ -155,6 +156,21 @@ def test_who_does_not_say_join_in_time_is_parted_with() -> None:
     assert closed is not None
     assert closed.reason == JoinRefusal.LATE
     assert stage.party.hub.stats()["links"] == 1
+
+
+@pytest.mark.spec("U-3")
+def test_a_hub_that_does_not_answer_join_in_time_is_parted_with() -> None:
+    party = Party()
+    party.sim.crash(HUB)
+    party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
+    party.join("ann")
+    party.post("ann", "anybody?")
+    party.sim.run_for(7)
+    assert party.told("ann", Closed) == []
+    party.sim.run_for(3)
+    assert [one.ref for one in party.told("ann", Undelivered)] == [0]
+    (closed,) = party.told("ann", Closed)
+    assert (closed.reason, closed.by, closed.graceful) == (JoinRefusal.LATE, Side.LOCAL, False)
 
 
 @pytest.mark.parametrize("event", [Leave(1), Abort(1)])

@@ -286,6 +286,22 @@ def test_after_a_restart_without_its_table_peers_get_new_ids_and_are_told() -> N
     assert hall.told("ann", Ringing)[-1].verified
 
 
+@pytest.mark.spec("C-1")
+def test_whom_one_talks_with_is_known_under_a_new_id_too() -> None:
+    hall = Hall().enlist("zoe", "ann", "bob", "cid")
+    hall.talk("ann", "bob")
+    hall.restart_registry()
+    for name in ["p", "q", "r", "s"]:
+        Plain(hall, name).register(name)
+    hall.run(60)
+    assert hall.id("bob") > 4
+    hall.tell("ann", Connect("bob", 2), Connect("cid", 3))
+    hall.run(1)
+    assert hall.end("ann", 2).outcome is Outcome.ALREADY
+    assert len(hall.told("bob", Ringing)) == 1
+    assert len(hall.told("cid", Ringing)) == 1
+
+
 @pytest.mark.smoke
 @pytest.mark.spec("G-11")
 def test_while_the_registry_is_away_conversations_go_on_and_new_calls_wait() -> None:

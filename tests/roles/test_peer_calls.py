@@ -844,6 +844,29 @@ def test_of_two_crossed_calls_on_two_links_the_lower_id_becomes_the_conversation
 
 
 @pytest.mark.spec("C-10")
+@pytest.mark.parametrize("theirs", [b"\0" * 8, b"\xff" * 8])
+def test_a_ring_that_crosses_a_call_whose_link_is_not_open_becomes_the_conversation(
+    theirs: bytes,
+) -> None:
+    hall = Hall().enlist("ann")
+    bob = Rogue(hall, "bob")
+    link = bob.dial(hall.at("ann"), "peer")
+    hall.run(1)
+    hall.sim.path(hall.at("ann"), bob.address).cut = True
+    hall.tell("ann", Connect("bob", 5))
+    hall.run(1)
+    bob.say(link, Ring(theirs, bob.id, 1, "bob"))
+    assert hall.told("ann", Ringing) == []
+    assert [one.ref for one in hall.told("ann", CallOpened)] == [5]
+    hall.sim.heal()
+    hall.sim.path(hall.at("ann"), bob.address).cut = False
+    hall.run(5)
+    assert bob.heard(Accepted) == [Accepted(theirs, 1)]
+    assert bob.heard(Ring) == []
+    assert hall.peer("ann").stats()["links"] == 2
+
+
+@pytest.mark.spec("C-10")
 def test_a_ring_that_only_claims_to_come_from_whom_we_call_is_no_crossing() -> None:
     hall = Hall().enlist("ann", "bob")
     rogue = Rogue(hall)

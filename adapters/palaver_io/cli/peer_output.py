@@ -281,6 +281,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
     def ringing(self, one: Party, *, asks: bool) -> None:
         """Somebody calls."""
         self._note(f"{one.introduction} calls.")
+        if one.verified:
+            self._names[one.peer] = one.name
         if not one.verified:
             self._note("The registry does not confirm who that is.")
         if asks:
@@ -289,6 +291,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
     def opened(self, one: Party) -> None:
         """Both want to talk."""
         self._note(f"Connected to {one.introduction}.")
+        if one.verified:
+            self._names[one.peer] = one.name
 
     def current(self, one: Party) -> None:
         """What is said now is for this one."""

@@ -51,7 +51,7 @@ from . import peer_events as told
 from .being_called import be_rung, check
 from .call_actions import ACTIONS, RING_REF
 from .calls import Call, Calls
-from .duo import Say
+from .duo_events import Say
 from .membership import Membership, Purpose, Request, register_message
 from .peer_states import CALLS, CLIENT, CallInput, CallState, ClientInput
 from .role import Options, Role
