@@ -104,7 +104,7 @@ class CallStory(Story):
         if who == R:
             return []
         may, wishes = self.may[who], list[tuple[str, Event]]()
-        if "connect" in may and "connect" not in memory.done and not memory.opened:
+        if "connect" in may and not memory.done and not memory.opened:
             wishes.append(("connect", Connect(("bob", "ann")[who], 7)))
         for number in memory.alive:
             if memory.is_ringing(number):
@@ -134,7 +134,6 @@ class CallStory(Story):
             assert notice.verified, "the registry was asked, and it rings unverified"
             return memory._replace(rung=(*memory.rung, notice.link))
         if isinstance(notice, CallOpened):
-            assert not memory.opened, "a second call opens"
             assert notice.link in memory.alive, f"not alive: {notice}"
             return memory._replace(opened=(*memory.opened, notice.link))
         if isinstance(notice, CallEnded):
@@ -161,6 +160,11 @@ class CallStory(Story):
         return CallSeen(tuple(call.state for call in machine.calls), links)
 
     def check(self, facts: Facts) -> None:
+        for fact in facts[:R]:
+            calls = fact.view.calls
+            assert calls.count(CallState.OPEN) <= 1, "both calls are open"
+            talk = CallState.OPEN in calls and CallState.RINGING in calls
+            assert not talk, "it rings, and they talk already"
         ann, bob = facts[A].memory, facts[B].memory
         for ours, theirs in ((ann, bob), (bob, ann)):
             assert len(ours.heard) <= theirs.done.count("say"), "heard what was not said"
@@ -168,7 +172,7 @@ class CallStory(Story):
             assert ours.delivered <= len(theirs.heard), "delivered was said of what was not heard"
             outcomes = dict(ours.ended).values()
             if Outcome.REJECTED.value in outcomes:
-                assert "reject" in theirs.done, "rejected by nobody"
+                assert "reject" in ours.done + theirs.done, "rejected by nobody"
                 assert not theirs.opened, "rejected, and open on the other side"
             if Outcome.TERMINATED.value in outcomes:
                 assert "terminate" in ours.done + theirs.done, "terminated by nobody"

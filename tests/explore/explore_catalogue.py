@@ -1,0 +1,74 @@
+"""All stories, in two sizes: the full one for a run by hand, and a cut that the tests take."""
+
+from __future__ import annotations
+
+from explore_call import Call, CallCancelled, CallCrossed, CallRejected
+from explore_close import AbortEither, Close, CloseBoth
+from explore_delivery import BothWays, Delivery, Fragments, InBatches, Paused
+from explore_group import Group, GroupComing
+from explore_handshake import Crossed, Handshake, Stranger, WithCookie
+from explore_registry import RegistryExpiry, RegistryTakeover
+from explore_story import Budget, Story
+
+STORIES: dict[str, type[Story]] = {
+    story.name: story
+    for story in (
+        Handshake,
+        Crossed,
+        WithCookie,
+        Stranger,
+        Delivery,
+        Fragments,
+        BothWays,
+        Paused,
+        InBatches,
+        Close,
+        CloseBoth,
+        AbortEither,
+        Call,
+        CallRejected,
+        CallCancelled,
+        CallCrossed,
+        RegistryExpiry,
+        RegistryTakeover,
+        Group,
+        GroupComing,
+    )
+}
+
+SIZES: dict[str, tuple[Budget, Budget]] = {
+    # losses, repeats, delays, forgeries: in full, and cut
+    "handshake": (Budget(1, 1, 1), Budget(1, 0, 0)),
+    "crossed": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "cookie": (Budget(2, 1, 0), Budget(1, 1, 0)),
+    "stranger": (Budget(1, 0, 0, 2), Budget(0, 1, 0, 1)),
+    "delivery": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "fragments": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "both-ways": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "paused": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "batches": (Budget(1, 0, 0), Budget(0, 1, 0)),
+    "close": (Budget(2, 1, 0), Budget(1, 1, 0)),
+    "close-both": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "abort": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "call": (Budget(0, 1, 0), Budget(0, 0, 0)),
+    "call-rejected": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "call-cancelled": (Budget(0, 1, 0), Budget(0, 0, 0)),
+    "call-crossed": (Budget(0, 0, 0), Budget(0, 0, 0)),
+    "registry": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "registry-takeover": (Budget(0, 1, 0), Budget(0, 0, 0)),
+    "group": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "group-coming": (Budget(0, 0, 0), Budget(0, 0, 0)),
+}
+
+PINNED: dict[str, tuple[int, int]] = {}
+"""States and transitions of each story in full."""
+
+CUTS: dict[str, tuple[int, int]] = {}
+"""And of its cut."""
+
+
+def make(name: str, *, cut: bool = False) -> Story:
+    """Give a story in one of its sizes."""
+    story = STORIES[name]()
+    story.budget = SIZES[name][cut]
+    return story
