@@ -9,8 +9,8 @@ from explore_links import rehearse
 from explore_story import Budget, Facts, Party, Story, entropy, still
 
 from palaver.link.events import Delivered, Overdue, Undelivered
+from palaver import Say
 from palaver.machine import Address, Event, Notice
-from palaver.roles.duo import Say
 from palaver.roles.peer import Peer
 from palaver.roles.peer_events import (
     Accept,

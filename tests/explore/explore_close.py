@@ -76,7 +76,7 @@ class CloseBoth(Close):
     name = "close-both"
     about = "each says something, and either leaves, or both do at once"
     budget = Budget(losses=1, repeats=1, delays=1)
-    leavers = (A, B)
+    leavers: ClassVar[tuple[int, ...]] = (A, B)
 
 
 class AbortEither(Close):
@@ -86,5 +86,5 @@ class AbortEither(Close):
     about = "one leaves in peace, and the other, or both, end it at once"
     sometimes = frozenset({"clean", "undelivered", "lingering"})
     budget = Budget(losses=1, repeats=1, delays=1)
-    leavers = (A,)
-    aborters = (A, B)
+    leavers: ClassVar[tuple[int, ...]] = (A,)
+    aborters: ClassVar[tuple[int, ...]] = (A, B)

@@ -95,8 +95,11 @@ class Paused(Delivery):
     """Bob's program pauses and resumes: what he has not taken is not delivered."""
 
     name = "paused"
-    about = "5 messages to one who pauses once, a window of 4 packets"
+    about = "3 messages to one who pauses once, a window of 2 packets"
     sometimes = frozenset({"delivered", "gap", "blocked", "held back"})
+    messages = (3, 0)
+    bytes_each = 448
+    limits = Limits(mtu=512, window=1024)
     budget = Budget(losses=1, repeats=0, delays=0)
 
     def commands(self, who: int, memory: Told, view: Seen) -> list[tuple[str, Event]]:

@@ -183,16 +183,11 @@ class GroupComing(Group):
     name = "group-coming"
     about = "one member posts, one joins and one leaves, all at the same time"
     sometimes = frozenset({"all heard", "left", "seen leaving"})
-    posts = (1, 0, 0)
+    posts: ClassVar[tuple[int, ...]] = (1, 0, 0)
     leavers = frozenset({2})
     late = frozenset({1})
     budget = Budget(losses=0, repeats=0, delays=0)
 
     def is_goal(self, facts: Facts) -> bool:
         ann, bob, cat = (fact.memory for fact in facts[:H])
-        return bool(
-            ann.taken == 1
-            and bob.log
-            and ann.log[-1][0] == bob.log[-1][0]
-            and cat.closed
-        )
+        return bool(ann.taken == 1 and bob.log and ann.log[-1][0] == bob.log[-1][0] and cat.closed)

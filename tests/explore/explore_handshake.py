@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from typing import ClassVar
 
 from explore_links import ANN, BOB, ROLE, A, B, Seen, Told, TwoEnds
 from explore_story import Budget, Facts, Flight, entropy, still
@@ -25,7 +26,7 @@ class Handshake(TwoEnds):
     about = "one calls, and each says something"
     sometimes = frozenset({"both up", "one up", "two HELLOs out", "all said"})
     budget = Budget(losses=2, repeats=1, delays=2)
-    callers: tuple[int, ...] = (A,)
+    callers: ClassVar[tuple[int, ...]] = (A,)
 
     def timing(self) -> Timing:
         return still()
@@ -70,7 +71,7 @@ class Crossed(Handshake):
     about = "both call at once, and get one link"
     sometimes = frozenset({"both up", "one up", "all said"})
     budget = Budget(losses=1, repeats=1, delays=1)
-    callers = (A, B)
+    callers: ClassVar[tuple[int, ...]] = (A, B)
     most_in_flight = 4
 
 
@@ -95,8 +96,9 @@ class WithCookie(Handshake):
         # A cookie is good for a period of the clock.
         return now if who == B else None
 
+
 class Stranger(Handshake):
-    """Somebody who can't read the wire sends what would harm, if ids and numbers could be guessed."""
+    """Somebody who can't read the wire sends what would harm, if ids could be guessed."""
 
     name = "stranger"
     about = "a handshake, with two of five forged datagrams put on the wire at any time"

@@ -160,9 +160,7 @@ class Nodes:
                 known = self._happen(node, what, None, node.now + seconds)
         return _sound(known)
 
-    def _happen(
-        self, node: Node, what: What, event: Event | None, now: float
-    ) -> Outcome | Broken:
+    def _happen(self, node: Node, what: What, event: Event | None, now: float) -> Outcome | Broken:
         outcome: Outcome | Broken
         try:
             outcome = self.happen(node, what, event, now)

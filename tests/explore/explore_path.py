@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from palaver.link import recovery
 from palaver.link.congestion import Congestion
@@ -46,9 +47,8 @@ class WideRoad(Congestion):
 @contextmanager
 def known_path() -> Iterator[None]:
     """Let links have such a path, until the context is left."""
-    before = recovery.RttEstimator, recovery.Congestion
-    recovery.RttEstimator, recovery.Congestion = KnownRtt, WideRoad  # type: ignore[misc]
-    try:
+    with (
+        patch.object(recovery, "RttEstimator", KnownRtt),
+        patch.object(recovery, "Congestion", WideRoad),
+    ):
         yield
-    finally:
-        recovery.RttEstimator, recovery.Congestion = before  # type: ignore[misc]

@@ -217,7 +217,7 @@ class RegistryTakeover(RegistryStory):
         "ann2": ("claim pat with token",),
         "bob": ("claim pat", "claim bob?", "look up pat"),
     }
-    before = ("ann",)
+    before: ClassVar[tuple[str, ...]] = ("ann",)
     budget = Budget(losses=0, repeats=0, delays=0)
 
 

@@ -1,4 +1,4 @@
-"""What is explored: a story has parties (real machines), what their programs do, and what must hold.
+"""What is explored: a story has parties (real machines), what programs do, and what must hold.
 
 A *memory* is what a program did and was told, as a hashable value; a *view* is what the story wants
 to see of a machine itself. Together they are the *fact* of one party; the facts of all are what
@@ -100,11 +100,11 @@ class Story:
         """Give what the program could do now: what `did` makes of it must bound how often."""
         return []
 
-    def did(self, who: int, memory: Any, label: str) -> Memory:
+    def did(self, who: int, memory: Any, label: str) -> Any:
         """Give what a program remembers when it has done that."""
         return memory
 
-    def told(self, who: int, memory: Any, notice: Notice) -> Memory:
+    def told(self, who: int, memory: Any, notice: Notice) -> Any:
         """Give what a program remembers when it was told that; AssertionError if it may not be."""
         return memory
 
@@ -113,7 +113,7 @@ class Story:
         return ()
 
     def heard(self, who: int, datagram: bytes, sent: list[bytes]) -> None:
-        """Look at what a party sent at once when it got a datagram; AssertionError if it may not."""
+        """Look at what a party sent at once for a datagram; AssertionError if it may not."""
 
     def clock(self, who: int, now: float) -> Hashable:
         """Give what of the time itself decides what a machine does, and not only of differences."""

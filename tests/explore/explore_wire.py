@@ -9,7 +9,7 @@ from explore_story import Flight
 
 from palaver.machine import Address
 from palaver.wire.frames import ACK, MAP_BITS, decode_frames
-from palaver.wire.packets import DATA, DATA_HEADER, DATA_HEADER_SIZE, Kind, decode_unsealed
+from palaver.wire.packets import DATA, DATA_HEADER, DATA_HEADER_SIZE, Hello, Kind, decode_unsealed
 from palaver.wire.sealing import CLEAR, TAG_SIZE
 
 
@@ -97,8 +97,10 @@ class Catalogue:
             return f"{way}: {flight.data.hex(' ')} (damaged)"
         if flight.data[0] != DATA:
             packet = decode_unsealed(opened)
-            # Padding tells nobody anything.
-            return f"{way}: {replace(packet, options=()) if hasattr(packet, 'options') else packet}"
+            if isinstance(packet, Hello):
+                # Padding tells nobody anything.
+                packet = replace(packet, options=())
+            return f"{way}: {packet}"
         _, link, number = DATA_HEADER.unpack_from(flight.data)
         frames = ", ".join(str(frame) for frame in decode_frames(opened, DATA_HEADER_SIZE))
         return f"{way}: {Kind.DATA.name} {number} to {link:016x}: {frames}"

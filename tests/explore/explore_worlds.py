@@ -136,14 +136,17 @@ class Worlds:
             for who, node in enumerate(world.nodes):
                 if nodes[node].wait == 0.0:
                     yield TICK << _SHIFT | who
-        elif wait < _NEVER and (world.delays or not flights):
-            if self.story.may_wait(self.facts(world)):
-                yield WAIT << _SHIFT
+        elif wait < _NEVER and self._may_wait(world):
+            yield WAIT << _SHIFT
         for index in range(len(self.forgeries)):
             if self.story.budget.forgeries > world.forged.bit_count() and not (
                 world.forged >> index & 1
             ):
                 yield FORGE << _SHIFT | index
+
+    def _may_wait(self, world: World) -> bool:
+        """Tell whether time can pass: if something is in flight, that needs a delay."""
+        return bool(world.delays or not world.flights) and self.story.may_wait(self.facts(world))
 
     def follow(self, world: World, step: int) -> World:
         """Give where a step leads. Raises Broken."""

@@ -49,7 +49,7 @@ def line_of(report: Report) -> str:
 
 HEADING = (
     f"{'story':16}{'states':>11}{'transitions':>13}{'depth':>7}{'goals':>11}{'machines':>9}"
-    f"{'events':>10}{'s':>8}{'per s':>10}  sometimes"
+    f"{'events':>10}{'cpu s':>8}{'per s':>10}  sometimes"
 )
 
 
