@@ -115,7 +115,7 @@ class Paused(Delivery):
         return super().told(who, memory, notice)
 
     def may_wait(self, facts: Facts) -> bool:
-        return facts[B].memory.done != ("pause",)
+        return bool(facts[B].memory.done != ("pause",))
 
     def witnessed(self, facts: Facts) -> Iterable[str]:
         yield from super().witnessed(facts)

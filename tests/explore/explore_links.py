@@ -196,9 +196,8 @@ def rehearse(
 
     def tell(address: Address, event: Event) -> None:
         machine = machines[address]
-        for action in (*machine.handle(event, now), *tick(machine, now)):
-            if isinstance(action, Transmit):
-                air.append((address, action))
+        actions = (*machine.handle(event, now), *tick(machine, now))
+        air.extend((address, action) for action in actions if isinstance(action, Transmit))
 
     def arrive() -> None:
         while air:

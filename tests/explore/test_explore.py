@@ -31,7 +31,7 @@ NONE = Budget(0, 0, 0)
 
 
 @pytest.mark.explore
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", CUTS)
 def test_a_cut_of_each_story_holds_and_has_its_figures(name: str) -> None:
     assert explore(make(name, cut=True)).figures == CUTS[name]
 
