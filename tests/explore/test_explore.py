@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from explore_call import CallCrossed, CallRejected
 from explore_catalogue import CUTS, STORIES, make
+from explore_close import Close
 from explore_delivery import Delivery, Paused
 from explore_handshake import Handshake
 from explore_nodes import tick
@@ -139,13 +140,13 @@ def test_machines_with_one_key_do_the_same(name: str) -> None:
 def test_worlds_merge_that_differ_in_the_numbers_of_packets_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    merged = explore(with_budget(Handshake(), Budget(1, 0, 0)))
+    merged = explore(with_budget(Close(), Budget(1, 0, 0)))
 
     def key(self: Worlds, world: World) -> bytes:
         return repr(world).encode()
 
     monkeypatch.setattr(Worlds, "key", key)
-    apart = explore(with_budget(Handshake(), Budget(1, 0, 0)))
+    apart = explore(with_budget(Close(), Budget(1, 0, 0)))
     assert apart.states > merged.states
     assert apart.witnessed.keys() == merged.witnessed.keys()
 
