@@ -162,6 +162,7 @@ def still(**changes: Any) -> Timing:
         "keepalive_jitter": 0.0,
         "suspect": 2.0,
         "close_flush": FAR,
+        "close_flush_max": FAR,
         "linger_min": 4.0,
         "linger_max": 4.0,
         "tombstone": 32.0,
