@@ -63,7 +63,27 @@ SIZES: dict[str, tuple[Budget, Budget]] = {
 TIGHT = {"call": 2, "group-coming": 2, "call-cancelled": 2}
 """How many datagrams are in flight at most in the cuts of the largest stories."""
 
-PINNED: dict[str, tuple[int, int]] = {}
+PINNED: dict[str, tuple[int, int]] = {
+    "handshake": (28_954, 85_202),
+    "cookie": (280_640, 847_917),
+    "crossed": (322_187, 956_475),
+    "stranger": (519_063, 1_736_154),
+    "fragments": (48_500, 208_431),
+    "both-ways": (122_151, 364_468),
+    "delivery": (531_579, 2_132_142),
+    "paused": (26_407, 72_981),
+    "close": (19_107, 55_000),
+    "close-both": (11_964, 29_149),
+    "abort": (35_762, 108_656),
+    "batches": (125_465, 420_693),
+    "call": (24_710, 66_609),
+    "call-rejected": (62_933, 192_503),
+    "call-cancelled": (99_592, 292_320),
+    "registry": (15_726, 42_384),
+    "registry-takeover": (10_718, 29_838),
+    "group": (96_512, 215_012),
+    "group-coming": (273_925, 724_293),
+}
 """States and transitions of each story in full."""
 
 CUTS: dict[str, tuple[int, int]] = {
