@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from contract_support import open_caller, open_listener
 from io_support import PATIENCE, AnyDriver, make_driver
 
 from palaver import Address, Event, Machine, Notice
-from palaver_io.opening import Settings
+from palaver_io.opening import open_caller, open_listener
+from palaver_io.port import Port
 
 N = TypeVar("N", bound=Notice)
 
@@ -21,14 +21,16 @@ class Actor:
         self.machine = machine
         self.driver = driver
         self.notices = notices
+        self.id = 0
+        """What a registry calls it."""
 
     @property
     def address(self) -> Address:
         return self.driver.address
 
-    def do(self, *commands: Event) -> None:
-        for command in commands:
-            self.driver.perform(command)
+    def do(self, *commands: Event) -> list[Notice]:
+        """Have the machine do things; give what it tells at once."""
+        return [notice for command in commands for notice in self.driver.perform(command)]
 
 
 class Stage:
@@ -46,21 +48,18 @@ class Stage:
         self,
         machine: Machine,
         driver: str,
-        address: Address | None = None,
+        address: Address = ("127.0.0.1", 0),
         **more: Any,  # noqa: ANN401 - passed on
     ) -> Actor:
-        """Put a machine where it can be called: at `address`, or anywhere."""
-        if address is None:
-            port = open_listener(self.transport)
-        else:
-            port = Settings(tcp=self.streams).open_listener(*address)
-        return self._add(machine, driver, port, more)
+        """Put a machine where it can be called."""
+        return self.put(machine, driver, open_listener(*address, tcp=self.streams), **more)
 
     def call(self, machine: Machine, driver: str, **more: Any) -> Actor:  # noqa: ANN401 - passed on
         """Put a machine where it can only call others."""
-        return self._add(machine, driver, open_caller(self.transport), more)
+        return self.put(machine, driver, open_caller(("127.0.0.1", 1), tcp=self.streams), **more)
 
-    def _add(self, machine: Machine, driver: str, port: object, more: dict[str, Any]) -> Actor:
+    def put(self, machine: Machine, driver: str, port: Port, **more: Any) -> Actor:  # noqa: ANN401
+        """Put a machine on a port."""
         notices: list[Notice] = []
         actor = Actor(machine, make_driver(driver, machine, port, notices.append, **more), notices)
         self.actors.append(actor)

@@ -12,6 +12,7 @@ from io_support import STEADY, leaving_nothing_behind
 from stage_support import Actor, Stage
 
 from palaver import (
+    Address,
     CameIn,
     Closed,
     Entered,
@@ -69,13 +70,14 @@ class Party(Stage):
         self.timing = timing
         self.faults = faults
         self.rules = HubRules(**rules)
+        self.address: Address = ("127.0.0.1", 0)
         self.hub = self.open_hub()
 
     def open_hub(self) -> Actor:
         """Open the hub: anywhere at first, and later where it was."""
-        address = self.hub.address if hasattr(self, "hub") else None
         hub = Hub(os.urandom, rules=self.rules, timing=self.timing, streams=self.streams)
-        self.hub = self.listen(hub, self.driver, address, injector=self.injector("hub"))
+        self.hub = self.listen(hub, self.driver, self.address, injector=self.injector("hub"))
+        self.address = self.hub.address
         return self.hub
 
     def injector(self, name: str) -> FaultInjector | None:

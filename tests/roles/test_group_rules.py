@@ -136,6 +136,7 @@ def test_kinds_that_a_hub_does_not_know_end_the_link_or_are_skipped() -> None:
     assert closed.reason == Reason.UNSUPPORTED
 
 
+@pytest.mark.spec("U-1")
 def test_a_member_that_finishes_is_given_up() -> None:
     stage = AtHub()
     stage.say(JOIN)

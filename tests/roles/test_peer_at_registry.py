@@ -21,6 +21,7 @@ from palaver import (
     Enlisted,
     EnlistRefused,
     Entry,
+    Finish,
     Gone,
     Heard,
     Limits,
@@ -430,6 +431,19 @@ def test_nonsense_from_a_registry_ends_its_link_and_it_is_tried_again(
     assert fake.heard(Register)[-1] == Register("ann", 5, bytes(range(16)))
 
 
+@pytest.mark.spec("G-1")
+def test_a_registry_that_finishes_is_given_up() -> None:
+    hall = Hall().add("ann")
+    fake = FakeRegistry(hall)
+    hall.tell("ann", Enlist())
+    hall.run(1)
+    fake.answer(Registered(5, bytes(16)))
+    hall.sim.command(REGISTRY, Finish(fake.link))
+    hall.run(1)
+    assert [one.reason for one in hall.told("ann", RegistryAway)] == [Reason.PROTOCOL_ERROR]
+
+
+@pytest.mark.spec("G-1")
 def test_an_answer_of_the_wrong_kind_ends_the_link() -> None:
     hall = Hall().add("ann")
     fake = FakeRegistry(hall)

@@ -139,7 +139,7 @@ def cross(peer: Peer, call: Call, crossing: Crossing, now: float, out: list[Acti
     peer.calls.bind(call, crossing.link)
     call.us, call.peer, call.verified = ring.callee, ring.caller, True
     call.era = peer.client.era
-    call.address = peer._address_of(crossing.link) or call.address
+    call.address = crossing.address
     call.name = call.name or ring.name
     call.ring_at = call.until = _FOREVER
     if spare and spare != crossing.link:
