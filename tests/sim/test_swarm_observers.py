@@ -194,7 +194,7 @@ BAD: list[tuple[str, Make, list[Step]]] = [
         ],
     ),
     ("not out", Endings, [(ANN, Leave(1))]),
-    ("out too late", Endings, [(ANN, Leave(1)), *[(BOB, Say(9, "-", 9))] * 5, closed(ANN)]),
+    ("out too late", Endings, [(ANN, Leave(1)), *[(BOB, Say(9, "-", 9))] * 60, closed(ANN)]),
     ("graceful, not delivered", Endings, [say("a", 1), UNDELIVERED, closed(ANN)]),
     ("ended before the outcome", Endings, [say("a", 1), closed(ANN, graceful=False), UNDELIVERED]),
     (
@@ -223,7 +223,7 @@ BAD: list[tuple[str, Make, list[Step]]] = [
     (
         "a call beyond its time",
         Calls,
-        [(ANN, Connect("bob", 1, 5)), CALLING, *[(BOB, Accept(7))] * 11, ended()],
+        [(ANN, Connect("bob", 1, 5)), CALLING, *[(BOB, Accept(7))] * 65, ended()],
     ),
     ("a call ends before its texts", CallTexts, [say("a", 1), ended(), UNDELIVERED]),
     (

@@ -30,7 +30,7 @@ TIMEOUT = 60.0
 """How long a caller tries, in seconds."""
 HANDSHAKE_BOUND = TIMEOUT + DEFAULT_TIMING.dead_peer
 """Then a conversation has opened, or it was told that it has not: the link's word is last."""
-CALL_BOUND = TIMEOUT + DEFAULT_TIMING.close_flush
+CALL_BOUND = TIMEOUT + DEFAULT_TIMING.close_flush_max
 """The same of a call: who gives up needs the time to flush."""
 ANN, BOB, REGISTRY = ("ann", 1), ("bob", 1), ("registry", 1)
 

@@ -87,7 +87,7 @@ class Calls(Observer):
             self._made[fact.life] += 1
             timeout = self._timeouts.get((fact.life, item.ref))
             if timeout is not None:
-                flush = DEFAULT_TIMING.close_flush
+                flush = DEFAULT_TIMING.close_flush_max
                 self._due[call] = fact.time + timeout + flush + self._slack
             return
         self.witnesses["rung"] += 1

@@ -185,7 +185,7 @@ class Endings(Observer):
             if isinstance(item, Undelivered) and said < fact.time:
                 self._lost.add(talk)
         elif isinstance(item, Leave | Abort) and (fact.life, item.link) not in self._over:
-            wait = DEFAULT_TIMING.close_flush if isinstance(item, Leave) else 0.0
+            wait = DEFAULT_TIMING.close_flush_max if isinstance(item, Leave) else 0.0
             until = fact.time + wait + self._slack
             self._ending.add((fact.life, item.link))
             known = self._until.get((fact.life, item.link), float("inf"))
