@@ -188,7 +188,7 @@ BAD: list[tuple[str, Make, list[Step]]] = [
         [
             (ANN, Call(BOB, 1, 5)),
             (ANN, Dialing(1, 1, BOB)),
-            *[(ANN, Leave(9))] * 36,
+            *[(ANN, Leave(9))] * 65,
             opened(ANN, 1),
             closed(ANN),
         ],

@@ -104,8 +104,8 @@ class Outcomes(Observer):
 class Beginnings(Observer):
     """A conversation opens once and ends once, and what was dialled does either in time.
 
-    That is: the caller's own limit, and the time after which a silent peer counts as dead, unless
-    the caller has paused it. `slack` is by how many seconds machines may be late because they
+    That is: the caller's own limit, and the time until a silent peer counts as dead, which begins
+    with the next PING, unless the caller has paused it. `slack` is by how many seconds machines may be late because they
     stood still.
     """
 
@@ -132,7 +132,8 @@ class Beginnings(Observer):
         if isinstance(item, Dialing):
             timeout = self._asked.get((fact.life, item.ref))
             if timeout is not None:
-                dead = DEFAULT_TIMING.dead_peer
+                usual = DEFAULT_TIMING
+                dead = usual.keepalive * (1 + usual.keepalive_jitter) + usual.dead_peer
                 self._due[talk] = fact.time + timeout + dead + self._slack
         elif isinstance(item, ConversationOpened):
             if talk in self._open:
