@@ -105,8 +105,8 @@ class Beginnings(Observer):
     """A conversation opens once and ends once, and what was dialled does either in time.
 
     That is: the caller's own limit, and the time until a silent peer counts as dead, which begins
-    with the next PING, unless the caller has paused it. `slack` is by how many seconds machines may be late because they
-    stood still.
+    with the next PING, unless the caller has paused it. `slack` is by how many seconds machines
+    may be late because they stood still.
     """
 
     def __init__(self, slack: float = 0.0) -> None:
