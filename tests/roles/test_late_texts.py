@@ -12,8 +12,11 @@ from palaver import (
     Accept,
     CallEnded,
     Calling,
+    CallOpened,
     Connect,
     Delivered,
+    Heard,
+    Notice,
     Outcome,
     Ringing,
     Say,
@@ -41,15 +44,26 @@ def test_a_text_that_comes_while_the_link_of_a_call_closes_is_heard_if_it_is_ack
     assert len(hall.told("ann", CallEnded)) == 1
 
 
-@pytest.mark.xfail(
-    reason="Who gives up while the callee accepts acknowledges what is said then, and drops it."
-)
-def test_a_text_said_to_a_caller_who_has_just_given_up_is_not_told_to_be_delivered() -> None:
+@pytest.mark.spec("C-12")
+@pytest.mark.parametrize("gives_up", [None, Terminate(1)])
+def test_what_is_said_to_a_caller_who_has_just_given_up_is_heard(
+    gives_up: Terminate | None,
+) -> None:
     hall = Hall().enlist("ann", "bob")
-    (calling,) = hall.tell("ann", Connect("bob", 1, timeout=2.0))
+    timeout = 2.0 if gives_up is None else None
+    (calling,) = hall.tell("ann", Connect("bob", 1, timeout=timeout))
     assert isinstance(calling, Calling)
     hall.run(2.0 - DELAY / 2)
     hall.tell("bob", Accept(hall.told("bob", Ringing)[0].link), Say(1, "here I am", 1))
+    if gives_up is not None:
+        hall.tell("ann", gives_up)
     hall.run(60)
-    assert hall.end("ann", calling.link).outcome is Outcome.NO_ANSWER
-    assert len(hall.told("bob", Delivered)) == len(hall.texts("ann"))
+    outcome = Outcome.NO_ANSWER if gives_up is None else Outcome.CANCELLED
+    assert hall.end("ann", calling.link).outcome is outcome
+    assert hall.end("bob", 1).outcome is Outcome.CANCELLED
+    assert hall.texts("ann") == ["here I am"]
+    assert len(hall.told("bob", Delivered)) == 1
+    about = [
+        one for one in hall.told("ann", Notice) if isinstance(one, CallOpened | Heard | CallEnded)
+    ]
+    assert [type(one) for one in about] == [CallOpened, Heard, CallEnded]

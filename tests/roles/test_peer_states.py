@@ -38,6 +38,7 @@ TELLS: dict[str, type[Notice] | None] = {
     "be_needless": CallEnded,
     "withdraw": None,
     "be_accepted": CallOpened,
+    "be_accepted_late": None,
     "be_rejected": None,
     "ring_again": StillCalling,
     "end": CallEnded,
