@@ -53,12 +53,12 @@ SEATS: dict[SeatState, dict[str, SeatState]] = {
 
 MEMBERS: dict[MemberState, dict[str, MemberState]] = {
     M.JOINING: {
-        "POST": M.JOINING,
+        "POST LATE": M.JOINING,
         "ADMITTED": M.ARRIVING,
         "LEAVE ABORT REFUSED LOST ENDED": M.OUT,
     },
     M.ARRIVING: {
-        "POST MEMBERS": M.ARRIVING,
+        "POST MEMBERS LATE": M.ARRIVING,
         "COMPLETE": M.IN,
         "LOST": M.REJOINING,
         "LEAVE ABORT ENDED": M.OUT,
@@ -70,7 +70,7 @@ MEMBERS: dict[MemberState, dict[str, MemberState]] = {
         "ABORT ENDED": M.OUT,
     },
     M.REJOINING: {
-        "POST LOST REDIAL": M.REJOINING,
+        "POST LOST REDIAL LATE": M.REJOINING,
         "ADMITTED": M.ARRIVING,
         "LEAVE ABORT REFUSED ENDED GIVE_UP": M.OUT,
     },
@@ -289,6 +289,24 @@ def arriving(then: Callable[[Party, Endpoint], object]) -> Callable[[], Party]:
     return scenario
 
 
+def unanswered(*messages: Admitted | Members, seconds: float = 12) -> Callable[[], Party]:
+    """The hub gives Ann a link, and never the whole answer to her JOIN, nor to the next one."""
+
+    def scenario() -> Party:
+        party = party_of()
+        party.sim.crash(HUB)
+        party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
+        party.add("ann")
+        party.sim.command(("ann", 1), JoinRoom(HUB, "ann"), Post(1, "x", 1))
+        party.sim.run_for(0.5)
+        for message in messages:
+            party.sim.command(HUB, Send(1, message.encode(), None))
+        party.sim.run_for(seconds)
+        return party
+
+    return scenario
+
+
 def at_the_wrong_door() -> Party:
     party = party_of()
     party.sim.crash(HUB)
@@ -460,6 +478,9 @@ SCENARIOS: dict[str, Callable[[], Party]] = {
     "arriving, leaves": arriving(told(Leave(1))),
     "arriving, aborts": arriving(told(Abort(1))),
     "arriving, posts": arriving(posts_and_meets),
+    "joining, never answered": unanswered(),
+    "arriving, never told all": unanswered(Admitted(0, bytes(16), 0, 0, 1, "ann")),
+    "rejoining, never answered": unanswered(Admitted(0, bytes(16), 0, 0, 1, "ann"), seconds=90),
     "aborts": ending(Abort(1)),
     "leaves": ending(Leave(1)),
     "leaves, then aborts": ending(Leave(1), Abort(1), cut=True),

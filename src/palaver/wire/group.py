@@ -69,7 +69,7 @@ class JoinRefusal(IntEnum):
     TAKEN_OVER = 133
     """The member came back on another link."""
     LATE = 134
-    """No JOIN came in time."""
+    """No JOIN came in time, or no answer to it."""
 
 
 def ending_name(code: int) -> str:

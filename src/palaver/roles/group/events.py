@@ -20,8 +20,8 @@ LOBBY = "lobby"
 class JoinRoom(Event):
     """Join a room of the hub at `address` as `name`, and ask for its last `backlog` posts.
 
-    Give up after `timeout` seconds without an answer, if any. `Dialing` tells the membership's
-    number.
+    Give up after `timeout` seconds without a link, if any; on a link the answer has
+    `MemberRules.answer_within`. `Dialing` tells the membership's number.
     """
 
     address: Address

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from palaver.link.events import Abort, Closed, Leave, Pause, Side, Undelivered, Writable
 from palaver.machine import Action, WouldBlock, copy_slots
 from palaver.wire.errors import Reason
-from palaver.wire.group import Admitted, Members, Receipt, Refused, Welcome, encode_post
+from palaver.wire.group import (
+    Admitted,
+    JoinRefusal,
+    Members,
+    Receipt,
+    Refused,
+    Welcome,
+    encode_post,
+)
 from palaver.wire.group_log import Coming, Entry, Going, Joined, Left, Log, Posted, Taken
 
 from .events import (
@@ -36,7 +44,7 @@ from .states import MemberInput, MemberState
 if TYPE_CHECKING:
     from .member import Member
 
-REDIAL, GIVE_UP, OVERDUE = range(3)
+REDIAL, GIVE_UP, OVERDUE, ANSWER = range(4)
 
 
 class Kept:
@@ -145,14 +153,8 @@ class Membership:
         return (
             *(self.number, self.state, self.link, self.name, self.token, self.last, self.how),
             *(tuple(self.members), self.expected, self.sent, self.next_id, self.taken),
-            *(
-                self.blocked,
-                self.paused,
-                self.attempts,
-                self.since - now,
-                self.why,
-                tuple(self.refs.items()),
-            ),
+            *(self.blocked, self.paused, self.attempts, self.since - now, self.why),
+            tuple(self.refs.items()),
             tuple((one.id, one.ref, one.due - now, one.risked) for one in self.kept),
         )
 
@@ -273,6 +275,7 @@ def meet(member: Member, one: Membership, members: Members, now: float, out: lis
 
 def enter(member: Member, one: Membership, _: None, now: float, out: list[Action]) -> None:
     """Be there, and send what the hub has not had."""
+    member.timers.clear((ANSWER, one.number))
     one.since = now
     order = one.order
     names = tuple(one.members)
@@ -282,6 +285,11 @@ def enter(member: Member, one: Membership, _: None, now: float, out: list[Action
     send_kept(member, one, now, out)
     if one.paused:
         member.command(Pause(one.link), now, out)
+
+
+def dismiss(member: Member, one: Membership, _: None, now: float, out: list[Action]) -> None:
+    """Part with a hub that does not say whether we are in."""
+    member.give_up(one.link, JoinRefusal.LATE, now, out)
 
 
 # Being there
@@ -424,6 +432,7 @@ ACTIONS: dict[str, Callable[[Member, Membership, Any, float, list[Action]], None
     "be_admitted": be_admitted,
     "meet": meet,
     "enter": enter,
+    "dismiss": dismiss,
     "follow": follow,
     "lose": lose,
     "wait": wait,

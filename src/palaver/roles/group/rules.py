@@ -57,6 +57,9 @@ class MemberRules:
     """Posts that the hub has not taken yet, per room, before `WouldBlock`."""
     post_bytes: int = 1048576
     """And their bytes."""
+    answer_within: float = 10.0
+    """A hub that has a link must answer JOIN, and tell all names, in this time: as long as it gives
+    a member to say JOIN."""
     rejoin_first: float = 0.25
     """From the loss of a link to the next call; it doubles from call to call, and for links that
     are lost soon after."""

@@ -107,9 +107,10 @@ class MemberInput(IntEnum):
     # Timers.
     REDIAL = 10
     GIVE_UP = 11
+    LATE = 12
     # Conditions.
-    COMPLETE = 12
-    DRAINED = 13
+    COMPLETE = 13
+    DRAINED = 14
 
 
 M, At = MemberState, MemberInput
@@ -122,6 +123,7 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.JOINING, At.REFUSED): ("be_refused", M.OUT),
     (M.JOINING, At.LOST): ("end", M.OUT),
     (M.JOINING, At.ENDED): ("end", M.OUT),
+    (M.JOINING, At.LATE): ("dismiss", M.JOINING),
     (M.ARRIVING, At.POST): ("keep", M.ARRIVING),
     (M.ARRIVING, At.LEAVE): ("give_up", M.OUT),
     (M.ARRIVING, At.ABORT): ("give_up", M.OUT),
@@ -129,6 +131,7 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.ARRIVING, At.COMPLETE): ("enter", M.IN),
     (M.ARRIVING, At.LOST): ("lose", M.REJOINING),
     (M.ARRIVING, At.ENDED): ("end", M.OUT),
+    (M.ARRIVING, At.LATE): ("dismiss", M.ARRIVING),
     (M.IN, At.POST): ("post", M.IN),
     (M.IN, At.LEAVE): ("finish", M.LEAVING),
     (M.IN, At.ABORT): ("give_up", M.OUT),
@@ -145,6 +148,7 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.REJOINING, At.ENDED): ("end", M.OUT),
     (M.REJOINING, At.REDIAL): ("redial", M.REJOINING),
     (M.REJOINING, At.GIVE_UP): ("give_up", M.OUT),
+    (M.REJOINING, At.LATE): ("dismiss", M.REJOINING),
     (M.LEAVING, At.POST): ("refuse_post", M.LEAVING),
     (M.LEAVING, At.ABORT): ("give_up", M.OUT),
     (M.LEAVING, At.LOG): ("follow", M.LEAVING),
