@@ -10,8 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
+
+from nursery import IS_POSSIBLE, Child, Nursery
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0  # seconds; what should happen soon fails the test after this
@@ -26,20 +29,34 @@ def make_environment() -> dict[str, str]:
     return environment
 
 
+@lru_cache(maxsize=1)
+def nursery() -> Nursery:
+    return Nursery(make_environment())
+
+
 class Process:
     """A process, and the lines that it has printed so far."""
 
     def __init__(
-        self, *arguments: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE
+        self,
+        *arguments: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        fresh: bool = False,
     ) -> None:
+        """Start it; `fresh`: with an interpreter of its own, as users do."""
         self.arguments = arguments
-        self._popen = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env=make_environment(),
+        self._popen: Child | subprocess.Popen[bytes] = (
+            subprocess.Popen(
+                [*COMMAND, *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                cwd=ROOT,
+                env=make_environment(),
+            )
+            if fresh or not IS_POSSIBLE
+            else Child(nursery(), arguments, stdin, stdout)
         )
         self.out: list[str] = []
         self.err: list[str] = []
@@ -145,9 +162,13 @@ class Processes:
         self._all: list[Process] = []
 
     def start(
-        self, *arguments: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE
+        self,
+        *arguments: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        fresh: bool = False,
     ) -> Process:
-        process = Process(*arguments, stdin=stdin, stdout=stdout)
+        process = Process(*arguments, stdin=stdin, stdout=stdout, fresh=fresh)
         self._all.append(process)
         return process
 
