@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -153,6 +153,18 @@ class Process:
             with self._changed:
                 lines.append(line.decode().removesuffix("\n"))
                 self._changed.notify_all()
+
+
+def assert_same(found: Sequence[object], expected: Sequence[object]) -> None:
+    """Assert that two long sequences are equal; if not, tell their lengths and where they part."""
+    if list(found) == list(expected):
+        return
+    pairs = enumerate(zip(found, expected, strict=False))
+    place = next((n for n, (one, other) in pairs if one != other), min(len(found), len(expected)))
+    raise AssertionError(
+        f"{len(found)} and not {len(expected)}; from {place} on "
+        f"{found[place : place + 3]!r:.300} and not {expected[place : place + 3]!r:.300}"
+    )
 
 
 class Processes:
