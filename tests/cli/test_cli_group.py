@@ -178,7 +178,7 @@ def test_five_members_post_at_once_over_a_bad_network() -> None:
 def test_a_hub_that_was_killed_and_started_again_is_joined_anew(tcp: tuple[str, ...]) -> None:
     with running() as processes:
         # With it, who is silent looks sooner whether the hub is still there.
-        group = Group(processes, "--dead-after", "6", *tcp)
+        group = Group(processes, "--dead-after", "4", *tcp)
         ann = group.join("Ann", "--wait")
         bob = group.join("Bob", "--wait")
         group.hub.signal(signal.SIGKILL)

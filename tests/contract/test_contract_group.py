@@ -201,11 +201,11 @@ def test_a_bad_network_changes_nothing(way: Way) -> None:
     with hall(way, way, faults=faults) as party:
         names = ["Ann", "Bob", "Cy"]
         members = [party.join(name) for name in names]
-        for number in range(40):
+        for number in range(25):
             for one, name in zip(members, names, strict=True):
                 party.post(one, f"{name} {number}")
         for one in members:
-            party.check(one, 3 + 120)
+            party.check(one, 3 + 75)
 
 
 @each_way
