@@ -137,6 +137,7 @@ def test_kinds_that_a_hub_does_not_know_end_the_link_or_are_skipped() -> None:
     assert closed.reason == Reason.UNSUPPORTED
 
 
+@pytest.mark.spec("U-1")
 def test_a_member_that_finishes_is_given_up() -> None:
     stage = AtHub()
     stage.say(JOIN)
@@ -157,6 +158,21 @@ def test_who_does_not_say_join_in_time_is_parted_with() -> None:
     assert closed is not None
     assert closed.reason == JoinRefusal.LATE
     assert stage.party.hub.stats()["links"] == 1
+
+
+@pytest.mark.spec("U-3")
+def test_a_hub_that_does_not_answer_join_in_time_is_parted_with() -> None:
+    party = Party()
+    party.sim.crash(HUB)
+    party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
+    party.join("ann")
+    party.post("ann", "anybody?")
+    party.sim.run_for(7)
+    assert party.told("ann", Closed) == []
+    party.sim.run_for(3)
+    assert [one.ref for one in party.told("ann", Undelivered)] == [0]
+    (closed,) = party.told("ann", Closed)
+    assert (closed.reason, closed.by, closed.graceful) == (JoinRefusal.LATE, Side.LOCAL, False)
 
 
 @pytest.mark.parametrize("event", [Leave(1), Abort(1)])
@@ -441,20 +457,6 @@ def test_who_left_is_gone_from_the_list_of_members() -> None:
     assert stage.told(Entered)[0].members == ("bob", "cy")
     stage.say(Log(11, (Left(1, "bob"), Joined(1, "dan"))))
     assert stage.ann.members(1) == ("cy", "dan")
-
-
-@pytest.mark.spec("U-3")
-def test_a_hub_that_does_not_answer_join_is_parted_with() -> None:
-    stage = AtMember()
-    stage.sim.command(("ann", 1), Post(1, "x", 7))
-    stage.sim.run_for(9)
-    assert stage.told(Closed) == []
-    stage.sim.run_for(2)
-    assert (stage.end().reason, stage.end().by) == (JoinRefusal.LATE, Side.LOCAL)
-    assert [one.ref for one in stage.told(Undelivered)] == [7]
-    (closed,) = [one for _, one in stage.sim.notices(HUB) if isinstance(one, Closed)]
-    assert (closed.reason, closed.by) == (JoinRefusal.LATE, Side.PEER)
-    assert stage.ann.is_idle
 
 
 @pytest.mark.spec("U-3")

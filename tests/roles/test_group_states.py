@@ -289,30 +289,29 @@ def arriving(then: Callable[[Party, Endpoint], object]) -> Callable[[], Party]:
     return scenario
 
 
-def unanswered(*messages: Admitted | Members, seconds: float = 12) -> Callable[[], Party]:
-    """The hub gives Ann a link, and never the whole answer to her JOIN, nor to the next one."""
-
-    def scenario() -> Party:
-        party = party_of()
-        party.sim.crash(HUB)
-        party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
-        party.add("ann")
-        party.sim.command(("ann", 1), JoinRoom(HUB, "ann"), Post(1, "x", 1))
-        party.sim.run_for(0.5)
-        for message in messages:
-            party.sim.command(HUB, Send(1, message.encode(), None))
-        party.sim.run_for(seconds)
-        return party
-
-    return scenario
-
-
 def at_the_wrong_door() -> Party:
     party = party_of()
     party.sim.crash(HUB)
     party.sim.restart(HUB, Endpoint(entropy("x"), roles=("other",)))
     party.join("ann")
     return party
+
+
+def unanswered(seconds: float) -> Callable[[], Party]:
+    """Let Ann come to a hub that never says anything."""
+
+    def scenario() -> Party:
+        party = party_of("ann") if seconds else party_of()
+        party.sim.crash(HUB)
+        party.sim.run_for(seconds)
+        party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
+        if not seconds:
+            party.join("ann")
+        party.post("ann", "anybody?")
+        party.sim.run_for(15)
+        return party
+
+    return scenario
 
 
 def ends(reason: int) -> Callable[[Party, Endpoint], object]:
@@ -478,9 +477,9 @@ SCENARIOS: dict[str, Callable[[], Party]] = {
     "arriving, leaves": arriving(told(Leave(1))),
     "arriving, aborts": arriving(told(Abort(1))),
     "arriving, posts": arriving(posts_and_meets),
-    "joining, never answered": unanswered(),
-    "arriving, never told all": unanswered(Admitted(0, bytes(16), 0, 0, 1, "ann")),
-    "rejoining, never answered": unanswered(Admitted(0, bytes(16), 0, 0, 1, "ann"), seconds=90),
+    "arriving, waits": arriving(lambda party, _: party.sim.run_for(11)),
+    "unanswered": unanswered(0),
+    "unanswered later": unanswered(35),
     "aborts": ending(Abort(1)),
     "leaves": ending(Leave(1)),
     "leaves, then aborts": ending(Leave(1), Abort(1), cut=True),

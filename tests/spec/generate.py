@@ -11,8 +11,10 @@ import sys
 from collections.abc import Callable
 
 import generate_group
+import generate_plain
 import role_parts
 import worked
+import worked_twins
 from tables import ROOT, SOURCE, docs_of, number, table
 
 from palaver import timing
@@ -198,6 +200,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "worked": worked.conversation,
     **role_parts.PARTS,
     **generate_group.PARTS,
+    "twins": worked_twins.crossing,
+    **generate_plain.PARTS,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -72,7 +72,7 @@ MEMBER_INPUT_WORDS = {
     MemberInput.ENDED: "the link has ended with any other reason",
     MemberInput.REDIAL: "it is time to call again",
     MemberInput.GIVE_UP: "it has taken too long",
-    MemberInput.LATE: "there was no answer to JOIN, or not all of it, in time",
+    MemberInput.LATE: "the link is open, and the hub has not said what it must in time",
     MemberInput.COMPLETE: "all names have come that ADMITTED announced",
     MemberInput.DRAINED: "the hub has taken all posts",
 }
@@ -84,7 +84,6 @@ MEMBER_ACTION_WORDS = {
     "be_refused": "send BYE; report the refusal, undelivered and the end",
     "end": "report undelivered and the end",
     "meet": "take note of the names",
-    "dismiss": "send CLOSE (134), which ends the link: LOST",
     "enter": "report that we are in; send the posts that are kept (U-16)",
     "post": "send the post, or keep it until the link takes it",
     "finish": "wait until the hub has taken all posts",
@@ -93,6 +92,7 @@ MEMBER_ACTION_WORDS = {
     "lose": "report it; call again a little later",
     "wait": "call again later",
     "redial": "call, and send JOIN with the token",
+    "hang_up": "send CLOSE (134): the link is lost",
     "refuse_post": "report undelivered",
     "say_bye": "send BYE",
 }

@@ -37,6 +37,7 @@ from .people_arguments import (
     add_people_commands,
     read_people_options,
 )
+from .plain_arguments import add_plain_options, check_plain_options
 from .status import EXIT_USAGE
 
 DRIVERS = ("blocking", "selectors", "asyncio")
@@ -80,6 +81,7 @@ examples:
   palaver listen 0.0.0.0:{DEFAULT_PORT}          reachable from everywhere, over IPv4
   palaver listen '[::]:{DEFAULT_PORT}'           ... over IPv6, and IPv4 where the system allows
   palaver listen -k --max 5             talk to up to five at a time, until Ctrl-C
+  palaver listen --plain-too            also with those who only have "nc -u"
 """
 
 _CALL = f"""\
@@ -90,6 +92,7 @@ all have arrived, the conversation is ended.
 examples:
   palaver call 192.168.1.20:{DEFAULT_PORT}
   palaver call '[fe80::1%eth0]:{DEFAULT_PORT}' --name Ann
+  palaver call 192.168.1.20:{DEFAULT_PORT} --plain  somebody who only has "nc -u -l"
   palaver call localhost --timeout 5 --wait < questions.txt > answers.txt
 """
 
@@ -118,6 +121,10 @@ class ChatOptions:
     max_conversations: int
     timeout: float | None
     wait: bool
+    plain: bool = False
+    """Bare text, and nothing of Palaver."""
+    plain_too: bool = False
+    """Bare text as well, on the same port."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +152,11 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
     fault_options = FaultOptions(faults, found.seed)
     if found.command == "demo":
         return DemoOptions(fault_options)
-    if found.command in {"registry", "peer"}:
-        return read_people_options(found, fault_options)
     if found.tcp and faults != NO_FAULTS:
         parser.error("faults can't be injected into TCP, which would repair them: leave one out")
+    if found.command in {"registry", "peer"}:
+        return _make_people_options(parser, found, fault_options)
+    check_plain_options(parser, found)
     if found.command in {"hub", "join"}:
         return _make_group_options(parser, found, fault_options)
     is_caller = found.command == "call"
@@ -170,7 +178,19 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
         max_conversations=1 if is_caller else found.max,
         timeout=found.timeout if is_caller else None,
         wait=is_caller and found.wait,
+        plain=found.plain,
+        plain_too=not is_caller and found.plain_too,
     )
+
+
+def _make_people_options(
+    parser: argparse.ArgumentParser, found: argparse.Namespace, fault_options: FaultOptions
+) -> RegistryOptions | PeerOptions:
+    if found.command == "peer" and found.address[1] == 0:
+        parser.error("port 0 can't be called: type the port that `palaver registry` has shown")
+    if found.dead_after is not None and found.timing != "default":
+        parser.error("--dead-after changes the default timing: leave it or --timing out")
+    return read_people_options(found, fault_options, _scale_timing(found.dead_after))
 
 
 def _make_group_options(
@@ -227,6 +247,7 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         default=1,
         help="talk to up to N at a time (default: 1)",
     )
+    add_plain_options(listen, too=True)
     _add_chat_options(listen)
     call = commands.add_parser("call", help="call somebody who listens", description=_CALL)
     call.add_argument(
@@ -246,10 +267,12 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         action="store_true",
         help="at the end of input, go on receiving until the other side is done too",
     )
+    add_plain_options(call)
     _add_chat_options(call)
     add_people_commands(commands, DRIVERS, _add_fault_options)
     hub = commands.add_parser("hub", help="let a group talk", description=HUB_TEXT)
     add_hub_arguments(hub)
+    add_plain_options(hub, too=True)
     _add_common_options(hub)
     join = commands.add_parser("join", help="take part in a group", description=JOIN_TEXT)
     add_join_arguments(join)

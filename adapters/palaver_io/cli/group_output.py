@@ -134,6 +134,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             name=notice.name,
             how=notice.how.name.lower(),
             address=format_address(notice.address),
+            **_mark(plain=notice.plain),
         )
 
     def went(self, notice: MemberWent) -> None:
@@ -146,6 +147,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             name=notice.name,
             how=notice.how.name.lower(),
             reason=ending_name(notice.reason),
+            **_mark(plain=notice.plain),
         )
 
     def relayed(self, notice: PostRelayed) -> None:
@@ -157,6 +159,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             number=notice.number,
             name=notice.name,
             text=notice.text,
+            **_mark(plain=notice.plain),
         )
 
     def dialing(self, notice: Dialing) -> None:
@@ -270,15 +273,15 @@ _GOING: Final = {
     Going.DROPPED: "was dropped: it took too little, too slowly",
 }
 _REFUSALS: Final = {
-    JoinRefusal.NAME_TAKEN: "somebody of that name is there already. If that was you, before a crash, "
-    "it will be free within a minute.",
+    JoinRefusal.NAME_TAKEN: "somebody of that name is there already. If that was you, before a "
+    "crash, the name will be free within a minute.",
     JoinRefusal.BAD_NAME: "that name can't be taken: it must be printable.",
     JoinRefusal.BAD_ROOM: "there can be no room of that name: it must be printable.",
     JoinRefusal.ROOM_FULL: "the room is full. Try again later, or another room.",
     JoinRefusal.NO_MORE_ROOMS: "it has as many rooms as it takes. Join another one.",
 }
 _FAILURES: Final[dict[int, str]] = {
-    JoinRefusal.LATE: "The hub at {} takes calls, but does not answer. Is it stuck, or stopped?",
+    JoinRefusal.LATE: "The hub at {} is there, but does not answer. Try again later.",
     Reason.NO_ANSWER: "No answer from {}. Is `palaver hub` running there, is the address right, "
     "and do both sides use --tcp, or neither? A firewall may also be in the way.",
     Reason.CANCELLED: "The call was given up.",
@@ -401,8 +404,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
     def closed(self, address: str, notice: Closed, *, was_in: bool) -> None:
         """It is over."""
         said = f" ({notice.text})" if notice.text else ""
-        refused = {*JoinRefusal.__members__.values()} - {JoinRefusal.LATE}
-        if notice.reason in refused and not was_in:
+        if notice.reason in _REFUSALS and not was_in:  # that was said already
             return
         if notice.clean and notice.by is Side.LOCAL:
             self._note("You have left.")
@@ -422,3 +424,8 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
 
 def _where(room: str) -> str:
     return "" if room == LOBBY else f"[{room}] "
+
+
+def _mark(*, plain: bool) -> dict[str, bool]:
+    """Give what is told, beside the rest, of somebody with plain text."""
+    return {"plain": True} if plain else {}

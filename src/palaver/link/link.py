@@ -294,12 +294,14 @@ class Link(StateMachine):
             self.state,
             self.number,
             self.local,
+            self.role,
             self.ref,
             self.is_dirty,
+            self.is_unheard,
             None if self.until is None else self.until - now,
             None if self.caller is None else self.caller.key(now),
             None if self.callee is None else self.callee.key(),
-            self.farewell.key(),
+            self.farewell.key(now),
             self.channel.key(now),
         )
 

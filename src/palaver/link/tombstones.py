@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from palaver.machine import Address, copy_slots
@@ -46,7 +47,7 @@ class Tombstones:
         self._seconds = seconds
         self._bound = bound
         # In the order of their ends, which is that of their expiry.
-        self._by_number: dict[int, Tombstone] = {}
+        self._by_number: OrderedDict[int, Tombstone] = OrderedDict()
         self._by_local: dict[int, Tombstone] = {}
         self._by_peer: dict[tuple[Address, int], Tombstone] = {}
 
@@ -113,6 +114,15 @@ class Tombstones:
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""
         return tuple(
-            (one.number, one.local, one.reason, one.repeats, one.expires - now)
+            (
+                one.number,
+                one.local,
+                one.address,
+                one.peer,
+                one.reason,
+                one.last_word,
+                one.repeats,
+                one.expires - now,
+            )
             for one in self._by_number.values()
         )

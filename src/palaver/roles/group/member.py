@@ -45,9 +45,9 @@ from palaver.wire.messages import check_reason
 
 from . import membership
 from .events import JoinRoom, Post
-from .membership import ANSWER, GIVE_UP, OVERDUE, REDIAL, Membership
+from .membership import Membership
 from .rules import DEFAULT_MEMBER_RULES, MemberRules
-from .states import MEMBER_TABLE, MemberInput, MemberState
+from .states import GIVE_UP, LATE, MEMBER_TABLE, OVERDUE, REDIAL, MemberInput, MemberState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -194,7 +194,7 @@ class Member(Role[GroupMessage]):
     def _opened(self, opened: Opened, now: float, _: list[Action], /) -> None:
         one = self.by_link.get(opened.link)
         if one is not None:
-            self.timers.set((ANSWER, one.number), now + self.rules.answer_within)
+            self.timers.set((LATE, one.number), now + self.rules.admit_within)
 
     def _heard(self, opened: Opened, message: GroupMessage, now: float, out: list[Action]) -> None:
         one = self.by_link.get(opened.link)
@@ -210,7 +210,7 @@ class Member(Role[GroupMessage]):
         one = self.by_link.pop(closed.link, None)
         if one is not None:
             one.link = 0
-            self.timers.clear((ANSWER, one.number))
+            self.timers.clear((LATE, one.number))
             may_come_back = closed.reason in MAY_COME_BACK
             what = MemberInput.LOST if may_come_back else MemberInput.ENDED
             self.step(one, what, closed, now, out)
@@ -302,7 +302,7 @@ class Member(Role[GroupMessage]):
     def forget(self, one: Membership, reason: int) -> None:
         """Take note that it is over."""
         del self.memberships[one.number]
-        for timer in (REDIAL, GIVE_UP, OVERDUE, ANSWER):
+        for timer in (REDIAL, GIVE_UP, OVERDUE, LATE):
             self.timers.clear((timer, one.number))
         self._ended[one.number] = reason
         if len(self._ended) > MOST_ENDED:
@@ -331,16 +331,16 @@ class Member(Role[GroupMessage]):
         )
 
 
+_TIMERS = {
+    REDIAL: MemberInput.REDIAL,
+    GIVE_UP: MemberInput.GIVE_UP,
+    LATE: MemberInput.LATE,
+}
+
 _MESSAGES: dict[type[GroupMessage], MemberInput] = {
     Admitted: MemberInput.ADMITTED,
     Refused: MemberInput.REFUSED,
     Members: MemberInput.MEMBERS,
     Log: MemberInput.LOG,
     Receipt: MemberInput.RECEIPT,
-}
-
-_TIMERS = {
-    REDIAL: MemberInput.REDIAL,
-    GIVE_UP: MemberInput.GIVE_UP,
-    ANSWER: MemberInput.LATE,
 }

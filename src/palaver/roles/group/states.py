@@ -113,6 +113,9 @@ class MemberInput(IntEnum):
     DRAINED = 14
 
 
+REDIAL, GIVE_UP, OVERDUE, LATE = range(4)
+"""The timers of a member."""
+
 M, At = MemberState, MemberInput
 
 MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
@@ -121,17 +124,17 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.JOINING, At.ABORT): ("give_up", M.OUT),
     (M.JOINING, At.ADMITTED): ("be_admitted", M.ARRIVING),
     (M.JOINING, At.REFUSED): ("be_refused", M.OUT),
+    (M.JOINING, At.LATE): ("hang_up", M.JOINING),
     (M.JOINING, At.LOST): ("end", M.OUT),
     (M.JOINING, At.ENDED): ("end", M.OUT),
-    (M.JOINING, At.LATE): ("dismiss", M.JOINING),
     (M.ARRIVING, At.POST): ("keep", M.ARRIVING),
     (M.ARRIVING, At.LEAVE): ("give_up", M.OUT),
     (M.ARRIVING, At.ABORT): ("give_up", M.OUT),
     (M.ARRIVING, At.MEMBERS): ("meet", M.ARRIVING),
     (M.ARRIVING, At.COMPLETE): ("enter", M.IN),
+    (M.ARRIVING, At.LATE): ("hang_up", M.ARRIVING),
     (M.ARRIVING, At.LOST): ("lose", M.REJOINING),
     (M.ARRIVING, At.ENDED): ("end", M.OUT),
-    (M.ARRIVING, At.LATE): ("dismiss", M.ARRIVING),
     (M.IN, At.POST): ("post", M.IN),
     (M.IN, At.LEAVE): ("finish", M.LEAVING),
     (M.IN, At.ABORT): ("give_up", M.OUT),
@@ -144,11 +147,11 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.REJOINING, At.ABORT): ("give_up", M.OUT),
     (M.REJOINING, At.ADMITTED): ("be_admitted", M.ARRIVING),
     (M.REJOINING, At.REFUSED): ("be_refused", M.OUT),
+    (M.REJOINING, At.LATE): ("hang_up", M.REJOINING),
     (M.REJOINING, At.LOST): ("wait", M.REJOINING),
     (M.REJOINING, At.ENDED): ("end", M.OUT),
     (M.REJOINING, At.REDIAL): ("redial", M.REJOINING),
     (M.REJOINING, At.GIVE_UP): ("give_up", M.OUT),
-    (M.REJOINING, At.LATE): ("dismiss", M.REJOINING),
     (M.LEAVING, At.POST): ("refuse_post", M.LEAVING),
     (M.LEAVING, At.ABORT): ("give_up", M.OUT),
     (M.LEAVING, At.LOG): ("follow", M.LEAVING),
