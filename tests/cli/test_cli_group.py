@@ -165,7 +165,7 @@ def test_five_members_post_at_once_over_a_bad_network() -> None:
         group = Group(processes, *FAULTS)
         for name in names:
             group.join(name, "--wait")
-        post_at_once(group, names, 40)
+        post_at_once(group, names, 100)
         group.members["Eve"].type("exit")
         assert group.members["Eve"].finish() == 0
         for one in (*(group.members[name] for name in names[:4]), group.hub):
