@@ -188,22 +188,7 @@ def open_streams() -> None:
     )
 
 
-def hurry() -> None:
-    """Let links linger for only as long as their probes ask for.
-
-    The half second more is for peers far away; with it, each test would end half a second later.
-    """
-    defaults = {one.name: one.default for one in fields(Timing)} | {"linger_min": 0.05}
-    Timing.__init__.__defaults__ = tuple(defaults.values())
-    object.__setattr__(DEFAULT_TIMING, "linger_min", 0.05)
-
-
 if __name__ == "__main__":
-    from dataclasses import fields
-
-    from palaver import DEFAULT_TIMING, Timing
-
-    hurry()
     from palaver_io.cli import main
 
     with socket.socket(fileno=int(sys.argv[1])) as ours:
