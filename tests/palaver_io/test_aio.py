@@ -293,11 +293,11 @@ def test_a_thousand_cancelled_verbs_lose_and_double_nothing(seed: int, tcp: bool
 
         async with aio.listen("127.0.0.1", 0, **options) as listener:
             ann, bob = await meet(listener, **options)
-            await asyncio.gather(say(ann), hear(bob))
-            await ann.flush(PATIENCE)
-            assert heard == sent
-            assert min(sends.finished, receives.finished) > 100, (sends, receives)
-            await ann.close()
+            async with ann:  # else a failure would leave sockets open, and that would be told first
+                await asyncio.gather(say(ann), hear(bob))
+                await ann.flush(PATIENCE)
+                assert heard == sent, (len(heard), len(sent))
+                assert min(sends.finished, receives.finished) > 100, (sends, receives)
 
     run(scenario, 60.0)
 
