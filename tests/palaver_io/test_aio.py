@@ -224,10 +224,11 @@ def test_a_send_that_waits_can_be_cancelled_and_has_not_sent() -> None:
                 try:
                     await asyncio.wait_for(ann.send(f"{sent:0100}"), 0.2)
                 except asyncio.TimeoutError:
-                    break
+                    try:
+                        await ann.send(f"{sent:0100}", wait=False)
+                    except WouldBlock:
+                        break  # it is full, and not only the machine busy
                 sent += 1
-            with pytest.raises(WouldBlock):
-                await ann.send("no room", wait=False)
             heard = [await bob.receive(PATIENCE) for _ in range(sent)]
             assert heard == [f"{number:0100}" for number in range(sent)]
             await ann.finish()
