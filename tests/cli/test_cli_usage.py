@@ -63,6 +63,19 @@ def test_help_and_version(arguments: tuple[str, ...], part: str) -> None:
         assert process.err == []
 
 
+@pytest.mark.parametrize(
+    "command", ["", "listen", "call", "registry", "peer", "hub", "join", "sim", "demo"]
+)
+def test_help_fits_on_a_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*command.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if len(line) > 80] == []
+
+
 def test_on_the_loopback_it_says_that_others_cannot_reach_it() -> None:
     with running() as processes:
         ann, address = processes.listen()
