@@ -156,7 +156,10 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
     if not arguments:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
-    found = parser.parse_args(arguments)
+    found, surplus = parser.parse_known_args(arguments)
+    parser = found.parser  # the command's own: it knows better where help is
+    if surplus:
+        parser.error(f"unrecognized arguments: {' '.join(surplus)}")
     if found.command == "sim":
         return make_sim_options(found)
     faults = Faults(
@@ -294,6 +297,8 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
     add_sim_arguments(sim)
     demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
     _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 
