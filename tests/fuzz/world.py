@@ -1,0 +1,502 @@
+"""A machine among honest and hostile peers, and the script of what happens to it.
+
+    World(cast, reader).play()
+
+Bytes are read as a list of happenings (`OPERATIONS`): datagrams delivered, lost, repeated, forged
+and damaged, commands, messages of hostile peers, time. At each step is checked what must always
+hold: only a command may raise, and then nothing has changed; timers move on; what is sent is a
+valid packet within the mtu; memory and replies are bounded; a twin does what the original does; and
+what the book of the machine says (`ledgers`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from strategies import decode_datagram
+
+from palaver import (
+    Abort,
+    Action,
+    Address,
+    Closed,
+    Datagram,
+    DecodeError,
+    Dial,
+    Dialing,
+    Disconnect,
+    Endpoint,
+    Event,
+    Finish,
+    Leave,
+    Limits,
+    Notice,
+    Opened,
+    Pause,
+    Post,
+    Received,
+    Resume,
+    Say,
+    Send,
+    StreamEnded,
+    Tick,
+    Transmit,
+    Unreachable,
+    UsageError,
+    WouldBlock,
+)
+from palaver.wire.packets import DATA, DATA_HEADER, HEADER_SIZE
+
+from .forge import DECODERS, Known, forge_data, forge_handshake, forge_message, mutate, reseal
+from .ledgers import Book
+from .reader import Reader
+
+SUBJECT: Address = ("subject", 1)
+HOSTILE: tuple[Address, ...] = (("host-1", 1), ("host-2", 2))
+SPOOFED: tuple[Address, ...] = (("host-9", 9), ("2001:db8::1", 9))
+START = 1024.0
+DELAY = 1 / 64
+STEPS = 20_000  # of all machines while time passes; a machine that wants more is busy for nothing
+MOST_HAPPENINGS = 300
+REMEMBERED = 64  # datagrams that can be repeated and changed
+MOST_WORDS = 280  # characters of an event or a packet in a story
+AFTERWARDS = 45.0  # seconds in which all is delivered, at the end
+SECONDS = (0.0, 1 / 1024, DELAY, 0.25, 1.0, 3.0, 10.0, 31.0, 125.0)
+LIMITS = Limits(
+    window=4096,
+    queue_messages=8,
+    links=12,
+    half_open=4,
+    half_open_per_host=2,
+    tombstones=4,
+    calls=4,
+    ringing=2,
+    answered=6,
+    replies_per_second=4,
+)
+
+
+class Subject(Protocol):
+    """A machine that can be fuzzed: a `Machine` that can be cloned, compared and counted."""
+
+    def handle(self, event: Event, now: float) -> list[Action]: ...
+    @property
+    def deadline(self) -> float | None: ...
+    def clone(self) -> Subject: ...
+    def state_key(self, now: float) -> tuple[object, ...]: ...
+    def stats(self) -> dict[str, int]: ...
+
+
+@dataclass
+class Cast:
+    """The subject of a script, and who is there with it. `roles` are what the hostile speak."""
+
+    subject: Subject
+    book: Book
+    endpoint: Endpoint
+    command: Callable[[Reader], Event]
+    roles: tuple[str, ...]
+    others: dict[Address, Subject] = field(default_factory=dict)
+    begin: tuple[tuple[Address, Event], ...] = ()
+    streams: bool = False
+    limits: Limits = LIMITS
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A datagram under way."""
+
+    data: bytes
+    source: Address
+    destination: Address
+
+
+class World:
+    """All machines of a script, and the datagrams between them."""
+
+    def __init__(self, cast: Cast, reader: Reader) -> None:
+        self.cast = cast
+        self.reader = reader
+        self.now = START
+        self._story: list[tuple[float, str, object]] = []
+        self.machines: dict[Address, Subject] = {SUBJECT: cast.subject, **cast.others}
+        self.known = Known()
+        self.air: deque[Flight] = deque()
+        self.seen: deque[Flight] = deque(maxlen=REMEMBERED)
+        self.twin: Subject | None = None
+        # Of each hostile endpoint the links that it has, with their roles.
+        self.links: dict[Address, dict[int, str]] = {address: {} for address in HOSTILE}
+        self.quiet = False
+        self.refs = 0
+        # Bytes that came from, less those that went to, addresses that have proved nothing.
+        self.balance: Counter[Address] = Counter()
+        self.proved: set[Address] = set()
+
+    # The script
+
+    def play(self) -> None:
+        """Play the whole script, and let time pass afterwards."""
+        for address, event in self.cast.begin:
+            self.give(address, event)
+        self.settle()
+        for _ in range(MOST_HAPPENINGS):
+            if self.reader.is_empty:
+                break
+            OPERATIONS[self.reader.u8() % len(OPERATIONS)](self)
+            if self.quiet:
+                self.quiet = False
+            else:
+                self.settle()
+            self.check_bounds()
+        self.note("at last all is delivered")
+        self.settle()
+        self.pass_time(AFTERWARDS, delivering=True)
+        self.check_bounds()
+        if self.twin is not None:
+            same = self.twin.state_key(self.now) == self.cast.subject.state_key(self.now)
+            assert same, "the twin is in another state"
+
+    def note(self, what: str, about: object = "") -> None:
+        """Add a line to the story; `about` is put into words only if somebody wants to read it."""
+        self._story.append((self.now, what, about))
+
+    @property
+    def story(self) -> list[str]:
+        """What has happened, for people."""
+        return [f"{now - START:10.4f}  {what}{words_for(it)}" for now, what, it in self._story]
+
+    # Giving events, and taking what they cause
+
+    def give(self, address: Address, event: Event) -> None:
+        """Give a machine an event, and perform what it causes."""
+        if address != SUBJECT:
+            self.perform_for_other(address, event)
+            return
+        if not isinstance(event, Tick):
+            self.note("subject: ", event)
+        subject, before = self.cast.subject, None
+        is_command = not isinstance(event, Datagram | Tick | Unreachable | StreamEnded)
+        if is_command:
+            before = subject.state_key(self.now)
+        due = subject.deadline
+        assert due == subject.deadline, "deadline is not a pure getter"
+        raised: Exception | None = None
+        actions: list[Action] = []
+        try:
+            actions = subject.handle(event, self.now)
+        except (UsageError, WouldBlock) as exc:
+            assert is_command, f"{type(exc).__name__} for what a peer does: {exc}"
+            raised = exc
+            self.note("    raises ", exc)
+            if isinstance(exc, UsageError):
+                assert subject.state_key(self.now) == before, "it raised and changed something"
+        else:
+            self.cast.book.asked(event)
+        if isinstance(event, Tick) and due is not None and due <= self.now:
+            after = subject.deadline
+            assert after is None or after > self.now, f"after the tick at {self.now}: {after}"
+        self.check_twin(event, actions, raised)
+        for action in actions:
+            self.perform(action)
+
+    def check_twin(self, event: Event, actions: list[Action], raised: Exception | None) -> None:
+        """Give the twin, if there is one, the same event: it must do the same."""
+        if self.twin is None:
+            return
+        theirs: list[Action] = []
+        try:
+            theirs = self.twin.handle(event, self.now)
+        except (UsageError, WouldBlock) as exc:
+            assert raised is not None, f"the twin raises {exc!r}, the original doesn't"
+        else:
+            assert raised is None, f"the original raises {raised!r}, the twin doesn't"
+        assert theirs == actions, f"the twin does {theirs} and not {actions}"
+        assert self.twin.deadline == self.cast.subject.deadline, "the twin is due at another time"
+
+    def perform(self, action: Action) -> None:
+        """Perform an action of the subject."""
+        if isinstance(action, Transmit):
+            assert isinstance(action.data, bytes), action
+            most = 2047 if self.cast.streams else self.cast.limits.mtu
+            assert 0 < len(action.data) <= most, f"{len(action.data)} bytes"
+            self.note("    sends ", action)
+            decode_datagram(action.data)  # it is a valid packet
+            self.balance[action.destination] -= len(action.data)
+            if action.destination in SPOOFED and action.destination not in self.proved:
+                assert self.balance[action.destination] >= 0, "more went there than came from there"
+            self.fly(Flight(action.data, SUBJECT, action.destination))
+        elif isinstance(action, Disconnect):
+            assert self.cast.streams, "a datagram endpoint has no streams"
+            self.note("    ends the stream to ", action.address)
+            if action.address in self.machines:
+                self.perform_for_other(action.address, StreamEnded(SUBJECT))
+        else:
+            assert isinstance(action, Notice), action
+            self.note("    tells ", action)
+            self.cast.book.told(action)
+
+    def perform_for_other(self, address: Address, event: Event) -> None:
+        """Give another machine an event; a hostile one learns from what it is told."""
+        try:
+            actions = self.machines[address].handle(event, self.now)
+        except (UsageError, WouldBlock):
+            return
+        links = self.links.get(address)
+        for action in actions:
+            if isinstance(action, Transmit):
+                if len(action.data) <= 4096:
+                    self.fly(Flight(action.data, address, action.destination))
+            elif isinstance(action, Disconnect):
+                self.give(SUBJECT, StreamEnded(address))
+            elif links is not None:
+                self.learn(links, action)
+
+    def learn(self, links: dict[int, str], notice: Action) -> None:
+        """Take note of what a hostile endpoint is told."""
+        if isinstance(notice, Opened):
+            links[notice.link] = notice.role
+        elif isinstance(notice, Dialing):
+            links.setdefault(notice.link, self.cast.roles[0])
+        elif isinstance(notice, Closed):
+            links.pop(notice.link, None)
+        elif isinstance(notice, Received):
+            decode = DECODERS.get(links.get(notice.link, ""))
+            if decode is not None:
+                try:
+                    self.known.learn(decode(notice.message))
+                except DecodeError as exc:
+                    raise AssertionError(f"sent what is not valid: {exc}") from exc
+
+    # The network
+
+    def fly(self, flight: Flight) -> None:
+        """Put a datagram on its way."""
+        self.air.append(flight)
+        self.seen.append(flight)
+
+    def arrive(self, flight: Flight) -> None:
+        """Hand a datagram to the machine at its destination, if there is one."""
+        if flight.destination == SUBJECT:
+            self.balance[flight.source] += len(flight.data)
+            if flight.data[:1] == bytes((DATA,)):
+                self.proved.add(flight.source)
+        if flight.destination in self.machines:
+            self.give(flight.destination, Datagram(flight.data, flight.source))
+
+    def settle(self) -> None:
+        """Tick all machines that are due: once is enough for the subject, by the rule of ticks."""
+        for address, machine in list(self.machines.items()):
+            due = machine.deadline
+            if due is not None and due <= self.now:
+                self.give(address, Tick())
+
+    def pass_time(self, seconds: float, *, delivering: bool) -> None:
+        """Let time pass; with `delivering` every datagram takes `DELAY`, else all stays put."""
+        end = self.now + seconds
+        for _ in range(STEPS):
+            if delivering and self.air and self.now < end:
+                self.now = min(self.now + DELAY, end)
+                for _ in range(len(self.air)):
+                    self.arrive(self.air.popleft())
+            else:
+                dues = [machine.deadline for machine in self.machines.values()]
+                due = min((one for one in dues if one is not None), default=end)
+                if due >= end:
+                    break
+                self.now = max(self.now, due)
+            self.settle()
+        else:
+            raise AssertionError(f"more than {STEPS} steps in {seconds} s: time stands still")
+        self.now = end
+        self.settle()
+
+    # Bounds
+
+    def check_bounds(self) -> None:
+        """Check that the subject holds no more than it may."""
+        limits, stats = self.cast.limits, self.cast.subject.stats()
+        assert stats["half_open"] <= limits.half_open, stats
+        assert stats["tombstones"] <= limits.tombstones, stats
+        assert stats["links"] <= limits.links, stats
+        assert stats["waiting"] <= 64, stats
+        assert stats["hosts"] <= 1024, stats
+        for link in self.cast.endpoint.links.values():
+            inbox, outbox = link.channel.inbox, link.channel.outbox
+            assert inbox._charged <= inbox.window + 512, "more is held than was granted"
+            assert outbox.spent <= outbox.credit + 512, "more was spent than was granted"
+            assert outbox._queued_messages <= limits.queue_messages + 8, "the queue is too long"
+
+
+def words_for(what: object) -> str:
+    """Say what something is, on one line."""
+    if isinstance(what, Transmit | Flight):
+        return f"{describe(what.data)} to {what.destination[0]}"
+    if isinstance(what, Datagram):
+        return f"Datagram from {what.source[0]}: {describe(what.data)}"
+    text = repr(what) if isinstance(what, Exception) else str(what)
+    return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]}… ({len(text)} characters)"
+
+
+def describe(data: bytes) -> str:
+    """Say what a datagram is, on one line."""
+    try:
+        packet = decode_datagram(data)
+    except DecodeError as exc:
+        return f"{data.hex()} ({exc})"
+    text = str(packet)
+    return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]}… ({len(data)} bytes)"
+
+
+# What can happen
+
+
+def deliver(world: World) -> None:
+    """Some datagrams arrive, the oldest first, as one batch."""
+    for _ in range(1 + world.reader.u8() % 8):
+        if world.air:
+            world.arrive(world.air.popleft())
+
+
+def lose(world: World) -> None:
+    """Some datagrams are lost."""
+    for _ in range(1 + world.reader.u8() % 4):
+        if world.air:
+            world.note("lost: ", world.air.popleft())
+
+
+def repeat(world: World) -> None:
+    """A datagram that was sent before arrives, perhaps from elsewhere."""
+    if world.seen:
+        flight = world.reader.pick(world.seen)
+        source = world.reader.pick((flight.source, flight.source, *HOSTILE, *SPOOFED))
+        world.arrive(Flight(flight.data, source, flight.destination))
+
+
+def damage(world: World) -> None:
+    """A changed copy of a datagram arrives at the subject, with a good tag most often."""
+    if world.seen:
+        flight = world.reader.pick(world.seen)
+        source = world.reader.pick((flight.source, flight.source, *HOSTILE, *SPOOFED))
+        source = HOSTILE[0] if source == SUBJECT else source
+        world.arrive(Flight(mutate(world.reader, flight.data), source, SUBJECT))
+
+
+def renumber(world: World) -> None:
+    """A DATA packet of forged frames, with a number near that of one that was seen, arrives."""
+    data = [one for one in world.seen if one.data[0] == DATA and one.destination == SUBJECT]
+    if data:
+        flight = world.reader.pick(data)
+        _, link, number = DATA_HEADER.unpack_from(flight.data)
+        number += world.reader.number(16)
+        source = world.reader.pick((flight.source, flight.source, *SPOOFED))
+        world.arrive(Flight(forge_data(world.reader, link, number), source, SUBJECT))
+
+
+def forge(world: World) -> None:
+    """A forged handshake packet or RESET, for an id that was seen or for none, arrives."""
+    ids = [1]
+    for one in world.seen:
+        ids.append(int.from_bytes(one.data[1:HEADER_SIZE], "big") or 1)
+    link = world.reader.pick(ids[-16:])
+    role = world.reader.pick(world.cast.roles)
+    source = world.reader.pick((*SPOOFED, *HOSTILE))
+    world.arrive(Flight(forge_handshake(world.reader, link, role), source, SUBJECT))
+
+
+def spout(world: World) -> None:
+    """Any bytes arrive, with a good tag or as they are."""
+    raw = world.reader.take(world.reader.u8() % 64)
+    data = reseal(raw + bytes(4)) if world.reader.u8() % 2 else raw
+    world.arrive(Flight(data, world.reader.pick((*SPOOFED, *HOSTILE)), SUBJECT))
+
+
+def wait(world: World) -> None:
+    """Time passes, and what is sent arrives."""
+    seconds = world.reader.pick(SECONDS)
+    world.note(f"{seconds} s pass, and all is delivered")
+    world.pass_time(seconds, delivering=True)
+
+
+def wait_in_silence(world: World) -> None:
+    """Time passes, and nothing arrives."""
+    seconds = world.reader.pick(SECONDS)
+    world.note(f"{seconds} s pass, and nothing arrives")
+    world.pass_time(seconds, delivering=False)
+
+
+def command(world: World) -> None:
+    """The program of the subject gives a command; each text has a ref of its own."""
+    event = world.cast.command(world.reader)
+    if isinstance(event, Send | Say | Post):
+        world.refs += 1
+        event = replace(event, ref=world.refs)
+    world.give(SUBJECT, event)
+
+
+def say(world: World) -> None:
+    """A hostile endpoint says something on one of its links."""
+    address = world.reader.pick(HOSTILE)
+    links = world.links[address]
+    if links:
+        link = world.reader.pick(list(links))
+        message = forge_message(world.reader, links[link], world.known)
+        if message[0] >= 16:
+            world.note(f"{address[0]} says {message[:24]!r} on its link {link}")
+            world.perform_for_other(address, Send(link, message, None))
+
+
+def dial(world: World) -> None:
+    """A hostile endpoint dials the subject."""
+    address = world.reader.pick(HOSTILE)
+    role = world.reader.pick(world.cast.roles)
+    world.note(f"{address[0]} dials for {role}")
+    world.perform_for_other(address, Dial(SUBJECT, role))
+
+
+def act_up(world: World) -> None:
+    """A hostile endpoint does something else with one of its links."""
+    address = world.reader.pick(HOSTILE)
+    links = world.links[address]
+    if links:
+        link = world.reader.pick(list(links))
+        kind = world.reader.pick((Leave, Abort, Pause, Resume, Finish))
+        world.note(f"{address[0]}: {kind.__name__} on its link {link}")
+        world.perform_for_other(address, kind(link))
+
+
+def hint(world: World) -> None:
+    """The network says something about an address."""
+    address = world.reader.pick((*world.machines, *SPOOFED))
+    if world.cast.streams and world.reader.u8() % 2:
+        world.give(SUBJECT, StreamEnded(address))
+        if address in world.machines and address != SUBJECT:
+            world.perform_for_other(address, StreamEnded(SUBJECT))
+    else:
+        world.give(SUBJECT, Unreachable(address))
+
+
+def copy(world: World) -> None:
+    """From now on a twin of the subject goes along."""
+    subject = world.cast.subject
+    world.twin = subject.clone()
+    same = world.twin.state_key(world.now) == subject.state_key(world.now)
+    assert same, "a clone is in another state"
+
+
+def hold(world: World) -> None:
+    """What happens next belongs to the same batch: there is no tick in between."""
+    world.quiet = True
+
+
+def tick(world: World) -> None:
+    """The subject is ticked, whether that is due or not."""
+    world.give(SUBJECT, Tick())
+
+
+OPERATIONS: tuple[Callable[[World], None], ...] = (
+    *(deliver, say, wait, command, dial, damage, renumber, repeat),
+    *(lose, forge, act_up, wait_in_silence, copy, hold, hint, spout, tick, deliver, say, wait),
+)
