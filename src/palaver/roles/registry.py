@@ -157,10 +157,11 @@ class Registry(Role[RegistryMessage]):
     # Time
 
     def _take(self, event: Event, now: float, out: list[Action], /) -> None:
+        super()._take(event, now, out)
+        # Not before: a command that is refused changes nothing.
         if not self._begun:
             self._begun = True
             self._table.keep_until(now + self._timing.keep_name)
-        super()._take(event, now, out)
 
     @property
     def _due(self) -> float:

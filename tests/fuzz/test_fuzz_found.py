@@ -1,0 +1,138 @@
+"""What fuzzing has found, as the smallest script of each; and that it can find something at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fuzz.casts import CASTS, FindingError, play
+from fuzz.decoders import DECODERS
+from fuzz.reader import EDGES, Reader
+from fuzz.targets import TARGETS, finding_of, run, shrink
+from fuzz.world import OPERATIONS, SUBJECT, Flight, World
+
+from palaver import Action, Datagram, Event, Pause, Registry, Tick, UsageError
+from palaver.link.endpoint import Endpoint
+
+FOUND = {
+    "a hub took note of a pause that it refused": ("hub", "03fc3203"),
+    "a registry began to count for those it keeps names for, with a command that it refused": (
+        "registry",
+        "01030301",
+    ),
+}
+
+
+@pytest.mark.parametrize(("target", "script"), FOUND.values(), ids=FOUND)
+def test_what_was_found_is_mended(target: str, script: str) -> None:
+    run(target, bytes.fromhex(script))
+
+
+def test_a_hub_does_not_remember_pauses_of_links_that_are_gone() -> None:
+    world = play("hub", b"")
+    hub = world.cast.subject
+    for link in (1, 2, 99):
+        for _ in range(2):
+            try:
+                hub.handle(Pause(link), world.now)
+            except UsageError:
+                continue
+    assert len(hub.paused) <= 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_bytes_at_all_are_a_script_too(target: str) -> None:
+    run(target, b"")
+
+
+@pytest.mark.parametrize("target", CASTS)
+def test_a_script_does_the_same_each_time(target: str) -> None:
+    script = bytes(range(120))
+    assert play(target, script).story == play(target, script).story
+
+
+def test_a_reader_gives_its_choices_and_then_the_first_ones() -> None:
+    reader = Reader(bytes((7, 255, 3)) + b"xyz")
+    assert (reader.u8(), reader.number(), reader.pick("abc"), reader.take(2)) == (
+        7,
+        EDGES[-1],
+        "a",
+        b"xy",
+    )
+    assert not reader.is_empty
+    assert reader.rest() == b"z"
+    assert reader.is_empty
+    assert (reader.u8(), reader.number(), reader.pick("abc"), reader.take(2)) == (0, 0, "a", b"")
+
+
+# A fuzzer that finds nothing proves something only if it would have found it.
+
+
+def breaking(kind: type[Endpoint], method: str, action: Callable[..., object]) -> pytest.MonkeyPatch:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(kind, method, action)
+    return patch
+
+
+def test_a_machine_that_raises_for_what_a_peer_does_is_found_and_the_script_shrinks() -> None:
+    handle = Endpoint.handle
+
+    def raises(self: Endpoint, event: Event, now: float) -> list[Action]:
+        if isinstance(event, Datagram) and event.data[:1] == b"\xfd":
+            raise KeyError("no such link")
+        return handle(self, event, now)
+
+    script = bytes((0, 2, 1, 9, 0, 0, 0, 4, 0, 5, 5, 5, 9, 0, 0, 0, 4, 0, 2, 3, 16, 16))
+    patch = breaking(Endpoint, "handle", raises)
+    try:
+        assert finding_of("endpoint", script) is not None
+        small = shrink("endpoint", script)
+        assert len(small) < len(script)
+        with pytest.raises(FindingError, match="no such link") as raised:
+            run("endpoint", small)
+        assert f"--replay endpoint {small.hex()}" in str(raised.value)
+    finally:
+        patch.undo()
+    run("endpoint", small)
+
+
+def test_a_timer_that_stands_still_is_found() -> None:
+    handle = Endpoint.handle
+
+    def stands(self: Endpoint, event: Event, now: float) -> list[Action]:
+        return [] if isinstance(event, Tick) else handle(self, event, now)
+
+    patch = breaking(Endpoint, "handle", stands)
+    try:
+        with pytest.raises(FindingError, match="after the tick|stands still"):
+            run("endpoint", bytes((0, 4, 0, 0, 0, 7, 2, 3)))
+    finally:
+        patch.undo()
+
+
+def test_a_clone_that_shares_something_is_found() -> None:
+    patch = breaking(Endpoint, "clone", lambda self: self)
+    try:
+        with pytest.raises(FindingError):
+            run("endpoint", bytes((0, 4, 0, 0, 0, 0, 12, 3, 1, 0, 16, 1, 2, 3, 1, 0, 16, 1, 2, 2)))
+    finally:
+        patch.undo()
+
+
+def test_more_bytes_than_came_to_an_address_that_proved_nothing_are_found() -> None:
+    world = World(CASTS["endpoint"](Reader(b"")), Reader(b""))
+    with pytest.raises(AssertionError, match="more went there"):
+        for _ in range(2):
+            world.arrive(Flight(b"\x00" * 40, ("host-9", 9), SUBJECT))
+            world.balance["host-9", 9] -= 100
+            from palaver import Transmit
+            from palaver.wire.packets import Reset
+            from palaver.wire.sealing import CLEAR
+
+            world.perform(Transmit(CLEAR.seal(Reset(1, 1).encode()), ("host-9", 9)))
+
+
+def test_every_operation_and_every_decoder_is_a_target_of_something() -> None:
+    assert len(OPERATIONS) <= 256
+    assert set(TARGETS) == set(CASTS) | set(DECODERS)
+    assert isinstance(play("registry", b"").cast.subject, Registry)
