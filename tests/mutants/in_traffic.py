@@ -7,7 +7,7 @@ from .mutant import Mutant
 TRAFFIC = (
     Mutant(
         "replay-window-too-wide",
-        "link",
+        "traffic",
         "link/arrivals.py",
         "age < REPLAY_WINDOW and not",
         "age <= REPLAY_WINDOW and not",
@@ -16,7 +16,7 @@ TRAFFIC = (
     ),
     Mutant(
         "replay-window-not-moved",
-        "link",
+        "traffic",
         "link/arrivals.py",
         "self._seen = (self._seen << ahead | 1) & _MASK if ahead < REPLAY_WINDOW else 1",
         "self._seen |= 1",
@@ -25,7 +25,7 @@ TRAFFIC = (
     ),
     Mutant(
         "ack-skips-a-gap",
-        "link",
+        "traffic",
         "link/inbox.py",
         "            early[number] = segment\n            return None\n",
         "            early[number] = segment\n            self.wanted = number\n"
@@ -35,7 +35,7 @@ TRAFFIC = (
     ),
     Mutant(
         "ack-map-too-short",
-        "link",
+        "traffic",
         "link/recovery.py",
         "if distance <= MAP_BITS and",
         "if distance < MAP_BITS and",
@@ -44,7 +44,7 @@ TRAFFIC = (
     ),
     Mutant(
         "ack-map-shifted",
-        "link",
+        "traffic",
         "link/arrivals.py",
         "earlier = self._seen >> (self.highest - newest + 1) & _MAP_MASK",
         "earlier = self._seen >> (self.highest - newest) & _MAP_MASK",
@@ -53,7 +53,7 @@ TRAFFIC = (
     ),
     Mutant(
         "older-acks-forgotten",
-        "link",
+        "traffic",
         "link/arrivals.py",
         "return self._newest - self._reported > MAP_BITS + 1",
         "return self._newest < self._reported",
@@ -62,7 +62,7 @@ TRAFFIC = (
     ),
     Mutant(
         "dedup-lost",
-        "link",
+        "traffic",
         "link/channel.py",
         "if frame.number != inbox.next and inbox.has(frame.number):",
         "if frame.number > inbox.next and inbox.has(frame.number):",
@@ -71,7 +71,7 @@ TRAFFIC = (
     ),
     Mutant(
         "order-lost",
-        "link",
+        "traffic",
         "link/inbox.py",
         "if number == self.next and segment.last and not",
         "if segment.last and not",
@@ -80,7 +80,7 @@ TRAFFIC = (
     ),
     Mutant(
         "lost-not-resent",
-        "link",
+        "traffic",
         "link/outbox.py",
         "            if not segment.carriers and segment.frame:\n                heappush",
         "            if segment.carriers < 0 and segment.frame:\n                heappush",
@@ -89,7 +89,7 @@ TRAFFIC = (
     ),
     Mutant(
         "missed-too-late",
-        "link",
+        "traffic",
         "link/recovery.py",
         "PACKET_THRESHOLD = 3\n",
         "PACKET_THRESHOLD = 4\n",
@@ -98,7 +98,7 @@ TRAFFIC = (
     ),
     Mutant(
         "probe-cap-gone",
-        "link",
+        "traffic",
         "link/rtt.py",
         "return min(self.timeout * (1 << min(backoff, 16)), self._timing.probe_cap)",
         "return self.timeout * (1 << min(backoff, 16))",
@@ -107,7 +107,7 @@ TRAFFIC = (
     ),
     Mutant(
         "backoff-stays",
-        "link",
+        "traffic",
         "link/recovery.py",
         "        self.backoff = 0\n        self.probes = 0\n        congestion, limited",
         "        self.probes = 0\n        congestion, limited",
@@ -116,7 +116,7 @@ TRAFFIC = (
     ),
     Mutant(
         "window-ignored",
-        "link",
+        "traffic",
         "link/channel.py",
         "recovery.limited = in_flight >= congestion.window\n",
         "recovery.limited = in_flight >= 8 * congestion.window\n",
@@ -125,7 +125,7 @@ TRAFFIC = (
     ),
     Mutant(
         "sender-charges-too-little",
-        "link",
+        "traffic",
         "link/outbox.py",
         "_CHARGE = SEGMENT_CHARGE - SEGMENT_HEADER_SIZE\n",
         "_CHARGE = 0\n",
@@ -134,7 +134,7 @@ TRAFFIC = (
     ),
     Mutant(
         "receiver-charges-too-little",
-        "link",
+        "traffic",
         "link/inbox.py",
         "charge = len(data) + SEGMENT_CHARGE\n        if",
         "charge = len(data)\n        if",
@@ -143,7 +143,7 @@ TRAFFIC = (
     ),
     Mutant(
         "message-too-large",
-        "link",
+        "traffic",
         "link/inbox.py",
         "if self._partial_size > MAX_MESSAGE:",
         "if self._partial_size > 2 * MAX_MESSAGE:",
@@ -152,7 +152,7 @@ TRAFFIC = (
     ),
     Mutant(
         "credit-opens-in-silence",
-        "link",
+        "traffic",
         "link/channel.py",
         "        messages = self.inbox.resume()\n        if messages:\n",
         "        messages = self.inbox.resume()\n        if not messages:\n",
@@ -161,7 +161,7 @@ TRAFFIC = (
     ),
     Mutant(
         "overdue-again-and-again",
-        "link",
+        "traffic",
         "link/outbox.py",
         "                message.due = _NEVER\n                overdue.append(message)",
         "                message.due = now + 1\n                overdue.append(message)",
@@ -170,7 +170,7 @@ TRAFFIC = (
     ),
     Mutant(
         "writable-forgotten",
-        "link",
+        "traffic",
         "link/outbox.py",
         "            self.blocked = True\n",
         "            self.blocked = False\n",
@@ -179,7 +179,7 @@ TRAFFIC = (
     ),
     Mutant(
         "clone-shares-the-queue",
-        "link",
+        "traffic",
         "link/outbox.py",
         "        twin.undelivered = deque(map(copy_slots, self.undelivered))\n",
         "        twin.undelivered = self.undelivered\n",

@@ -13,13 +13,9 @@ from .mutant import Area
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LINK_STRENGTH = (
-    "tests/strength/test_busy.py",
-    "tests/strength/test_crossing.py",
-    "tests/strength/test_floods.py",
-    "tests/strength/test_moving.py",
-    "tests/strength/test_recovery_speed.py",
-)
+FUZZ_LINKS = ("tests/fuzz/test_fuzz_links.py",)
+FUZZ_PEOPLE = ("tests/fuzz/test_fuzz_people.py",)
+EXPLORE, SWARM = ("tests/explore/test_*.py",), ("tests/sim/test_swarm*.py",)
 PEOPLE = ("tests/roles/test_peer*.py", "tests/roles/test_registry*.py")
 
 
@@ -39,6 +35,7 @@ LAYERS = (
         "a part alone, by examples",
         {
             "wire": ("tests/wire/*.py",),
+            "traffic": ("tests/link/parts/*.py",),
             "link": ("tests/link/parts/*.py", "tests/link/test_states.py"),
             "call": ("tests/roles/test_peer_states.py",),
             "registry": ("tests/roles/test_registry_table.py", "tests/wire/test_wire_roles.py"),
@@ -51,6 +48,7 @@ LAYERS = (
         "machines over a wire in virtual time, told step by step",
         {
             "wire": ("tests/link/test_link_violations.py", "tests/roles/test_role.py"),
+            "traffic": ("tests/link/test_link_*.py",),
             "link": ("tests/link/test_link_*.py",),
             "call": ("tests/roles/test_peer_calls.py", "tests/roles/test_peer_at_registry.py"),
             "registry": ("tests/roles/test_registry.py", "tests/roles/test_peer_at_registry.py"),
@@ -63,7 +61,8 @@ LAYERS = (
         "what must always hold, searched for by Hypothesis",
         {
             "wire": ("tests/wire/*.py",),
-            "link": ("tests/link/*.py", "tests/link/parts/*.py", "tests/roles/test_duo_machine.py"),
+            "traffic": ("tests/link/test_properties.py", "tests/link/parts/*.py"),
+            "link": ("tests/link/test_properties.py", "tests/link/parts/*.py"),
             "call": PEOPLE,
             "registry": (*PEOPLE, "tests/wire/test_wire_roles.py"),
             "group": ("tests/roles/test_group*.py",),
@@ -73,43 +72,39 @@ LAYERS = (
     Layer(
         "strength",
         "floods, forgeries, bad wires, in virtual time",
-        {"link": LINK_STRENGTH},
+        {
+            "traffic": ("tests/strength/test_recovery_speed.py",),
+            "link": tuple(
+                f"tests/strength/test_{what}.py" for what in ("busy", "crossing", "floods", "moving")
+            ),
+        },
     ),
     Layer(
         "decoder",
         "the decoder that was written from PROTOCOL.md alone",
-        {"wire": ("tests/independent/*.py",), "link": ("tests/independent/*.py",)},
+        {"wire": ("tests/independent/*.py",)},
     ),
     Layer(
         "fuzz",
         "the corpus of the fuzzers, and scripts that Hypothesis draws",
         {
-            "wire": ("tests/fuzz/test_fuzz_corpus.py", "tests/fuzz/test_fuzz_scripts.py"),
-            "link": ("tests/fuzz/test_fuzz_corpus.py", "tests/fuzz/test_fuzz_scripts.py"),
-            "call": ("tests/fuzz/test_fuzz_corpus.py", "tests/fuzz/test_fuzz_scripts.py"),
-            "registry": ("tests/fuzz/test_fuzz_corpus.py", "tests/fuzz/test_fuzz_scripts.py"),
-            "group": ("tests/fuzz/test_fuzz_corpus.py", "tests/fuzz/test_fuzz_scripts.py"),
+            "wire": ("tests/fuzz/test_fuzz_decoders.py",),
+            "traffic": FUZZ_LINKS,
+            "link": FUZZ_LINKS,
+            "call": FUZZ_PEOPLE,
+            "registry": FUZZ_PEOPLE,
+            "group": ("tests/fuzz/test_fuzz_groups.py",),
         },
     ),
     Layer(
         "explore",
         "all interleavings within bounds",
-        {
-            "link": ("tests/explore/test_*link*.py",),
-            "call": ("tests/explore/test_*call*.py",),
-            "registry": ("tests/explore/test_*registry*.py",),
-            "group": ("tests/explore/test_*group*.py",),
-        },
+        {"traffic": EXPLORE, "link": EXPLORE, "call": EXPLORE, "registry": EXPLORE, "group": EXPLORE},
     ),
     Layer(
         "swarm",
         "many seeds, each with faults of its own",
-        {
-            "link": ("tests/sim/test_swarm*.py",),
-            "call": ("tests/sim/test_swarm*.py",),
-            "registry": ("tests/sim/test_swarm*.py",),
-            "group": ("tests/sim/test_swarm*.py",),
-        },
+        {"traffic": SWARM, "link": SWARM, "call": SWARM, "registry": SWARM, "group": SWARM},
     ),
 )
 
