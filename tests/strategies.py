@@ -8,7 +8,7 @@ from typing import TypeAlias
 from hypothesis import strategies as st
 
 from palaver.timing import MAX_MTU, MIN_CREDIT, MIN_MTU
-from palaver.wire.duo import Introduce, Text
+from palaver.wire.duo import Introduce, Same, Text, Twin
 from palaver.wire.errors import DecodeError
 from palaver.wire.frames import (
     Ack,
@@ -160,6 +160,9 @@ def _utf8_at_most(size: int) -> st.SearchStrategy[str]:
 byes = st.builds(Bye, reasons, st.text(max_size=30) | _utf8_at_most(120))
 introductions = st.builds(Introduce, st.text(max_size=16) | _utf8_at_most(64))
 texts = st.builds(Text, st.text(max_size=100))
+_proofs = st.binary(min_size=16, max_size=16)
+questions = st.builds(Twin, _proofs)
+answers = st.builds(Same, _proofs, yes=st.booleans())
 
 
 # Bytes

@@ -210,12 +210,19 @@ def list_local_addresses() -> list[str]:
     )
 
 
+def local_host_towards(address: Address) -> str:
+    """Give the address of this host that `address`, a numeric one, would see. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect(to_sockaddr(address, family))  # sends nothing
+        return from_sockaddr(sock.getsockname())[0]
+
+
 def _default_sources() -> Iterator[str]:
-    # Connecting a UDP socket only chooses a route; these targets are reserved for documentation.
-    for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((target, 9))
-            yield from_sockaddr(sock.getsockname())[0].partition("%")[0]
+    # These targets are reserved for documentation.
+    for target in ("192.0.2.1", "2001:db8::1"):
+        with suppress(OSError):
+            yield local_host_towards((target, 9)).partition("%")[0]
 
 
 def _interface_addresses() -> Iterator[str]:

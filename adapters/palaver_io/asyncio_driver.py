@@ -6,6 +6,7 @@
 
 It makes no tasks: the loop calls it when a socket is ready or the deadline has come, and each call
 reads all that is there. (An asyncio transport would hand over one datagram per turn of the loop.)
+What is performed within one turn of the loop leaves at its end, so that messages share packets.
 Where the loop can't watch sockets, such as the default one on Windows, a thread waits for it.
 """
 
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Final
 
-from palaver.machine import Machine, Notice
+from palaver.machine import Event, Machine, Notice
 
 from .driver import Driver
 from .engine import Injector
@@ -63,6 +64,7 @@ class AsyncioDriver(Driver):
         self._progress = self.make_bell()
         self._wakes_at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
+        self._settling: asyncio.Handle | None = None
         self._watcher = _LoopWatcher(self._loop, self._take)
         try:
             port.start(self._watcher, self._clock)
@@ -110,6 +112,7 @@ class AsyncioDriver(Driver):
     def _take(self, ready: list[Ready]) -> None:
         if self._closing:
             return
+        self._settled()
         self._handle(ready)
         if self._failure and not self._failure_told and self._on_failure is None:
             about = {"message": "a Palaver driver has stopped", "exception": self._failure}
@@ -120,6 +123,20 @@ class AsyncioDriver(Driver):
         self._take([])
 
     # Helpers
+
+    def _command(self, event: Event) -> list[Notice]:
+        notices = self._engine.begin(event)
+        if self._settling is None:
+            # Not call_later: what is to leave now goes before any timer.
+            self._settling = self._loop.call_soon(self._take, [])
+        return notices
+
+    def _settled(self) -> bool:
+        """Take note that the engine settles now; give whether it had to."""
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            settling.cancel()
+        return settling is not None
 
     def _wake_by(self, deadline: float | None) -> None:
         if deadline is None or deadline >= self._wakes_at:
@@ -132,10 +149,21 @@ class AsyncioDriver(Driver):
         self._timer = self._loop.call_later(wait, self._on_time)
 
     def _release(self) -> None:
+        if self._settled() and self._failure is None:
+            self._send_the_rest()
         if self._timer is not None:
             self._timer.cancel()
         self._watcher.close()
         self._port.close()
+
+    def _send_the_rest(self) -> None:
+        self._busy = True
+        try:
+            self._engine.handle(())
+        except Exception as exc:  # noqa: BLE001 - as in _handle
+            self._fail(exc)
+        finally:
+            self._busy = False
 
 
 class FutureBell:

@@ -39,6 +39,7 @@ class Connection:
         "is_fresh",
         "is_open",
         "sock",
+        "watched",
     )
 
     def __init__(
@@ -54,6 +55,8 @@ class Connection:
         """Whether what comes is thrown away, and the socket closed when all was sent."""
         self.heard_at = now
         """When something came last."""
+        self.watched = 0
+        """For what the socket is watched."""
         self._in = bytearray()
         self._out = bytearray()
 

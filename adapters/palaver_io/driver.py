@@ -142,8 +142,7 @@ class Driver:
             raise UsageError("the driver is closed")
         self._busy = True
         try:
-            notices = self._engine.command(event)
-            self._wake_by(self._engine.deadline)
+            notices = self._command(event)
         except (UsageError, WouldBlock):
             raise
         except Exception as exc:
@@ -191,6 +190,12 @@ class Driver:
                 raise
 
     # For subclasses
+
+    def _command(self, event: Event) -> list[Notice]:
+        """Perform a user's event, and all that it causes."""
+        notices = self._engine.command(event)
+        self._wake_by(self._engine.deadline)
+        return notices
 
     def _handle(self, ready: Iterable[Ready]) -> None:
         """Take what has come on these sockets, and what is due. A failure only stops the driver."""

@@ -90,16 +90,14 @@ class Engine:
         Anything else that is raised, here or in `handle`, is a bug: the engine must not be used
         any further.
         """
-        now = self._clock()
-        actions = self._machine.handle(event, now)
-        notices: list[Notice] = []
-        try:
-            self._perform(actions, now, notices)
-            self._settle(now, notices)
-        except (UsageError, WouldBlock) as exc:
-            # Not of this event: it must not look as if nothing had changed.
-            raise RuntimeError(f"raised by what followed a command: {exc}") from exc
-        return notices
+        return self._command(event, settles=True)
+
+    def begin(self, event: Event) -> list[Notice]:
+        """Handle a user's event as `command` does, but leave the rest of what it causes.
+
+        `handle(())` must follow before anybody waits. So that several commands share packets.
+        """
+        return self._command(event, settles=False)
 
     def handle(self, events: Iterable[Event]) -> None:
         """Handle a batch of events, perhaps of none, and perform what it and the time cause."""
@@ -108,6 +106,19 @@ class Engine:
         for event in events:
             self._perform(self._machine.handle(event, now), now, notices)
         self._settle(now, notices)
+
+    def _command(self, event: Event, *, settles: bool) -> list[Notice]:
+        now = self._clock()
+        actions = self._machine.handle(event, now)
+        notices: list[Notice] = []
+        try:
+            self._perform(actions, now, notices)
+            if settles:
+                self._settle(now, notices)
+        except (UsageError, WouldBlock) as exc:
+            # Not of this event: it must not look as if nothing had changed.
+            raise RuntimeError(f"raised by what followed a command: {exc}") from exc
+        return notices
 
     def _settle(self, now: float, notices: list[Notice]) -> None:
         machine, port = self._machine, self._port

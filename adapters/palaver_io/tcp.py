@@ -251,6 +251,7 @@ class TcpPort:
         assert self._watcher is not None
         self._by_address[connection.address] = connection
         self._by_sock[connection.sock] = connection
+        connection.watched = events
         self._watcher.watch(connection.sock, events)
 
     # Going on
@@ -289,7 +290,6 @@ class TcpPort:
             told += self._end(connection)
 
     def _write(self, connection: Connection, told: list[Event]) -> None:
-        had = connection.unsent
         try:
             connection.write()
         except BrokenStreamError:
@@ -301,13 +301,14 @@ class TcpPort:
             # Not closed yet: the peer may have sent something that would reset the connection.
             with suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_WR)
-        if connection.unsent or had:
-            self._watch(connection)
+        self._watch(connection)
 
     def _watch(self, connection: Connection) -> None:
         assert self._watcher is not None
         events = EVENT_READ | EVENT_WRITE if connection.unsent else EVENT_READ
-        self._watcher.watch(connection.sock, events)
+        if events != connection.watched:
+            connection.watched = events
+            self._watcher.watch(connection.sock, events)
 
     # Ending
 

@@ -42,7 +42,8 @@ from .machine import (
     UsageError,
     WouldBlock,
 )
-from .roles.duo import Call, ConversationOpened, Duo, Said, Say
+from .roles.duo import Duo
+from .roles.duo_events import Call, ConversationOpened, Said, Say
 from .roles.group.events import (
     CameIn,
     Disband,

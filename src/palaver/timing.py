@@ -62,7 +62,9 @@ class Timing:
     suspect: float = 1.5
     """Who stands in a new caller's way must show life in this time: then it gets in within 3 s."""
     close_flush: float = 5.0
-    """How long a graceful close may take to get everything acknowledged."""
+    """A graceful close has failed when nothing new has come or was acknowledged for this long."""
+    close_flush_max: float = 60.0
+    """And one that has taken this long in all."""
     linger_min: float = 0.5
     """The initiator of a close stays 3 probe timeouts to acknowledge repeats, at least this."""
     linger_max: float = 2.0
@@ -87,6 +89,12 @@ class Timing:
     """Before a client that its registry turned away tries again; doubled each time."""
     registry_wait_max: float = 10.0
     """The longest such wait."""
+    twin_young: float = 5.0
+    """A call may have a twin so long after it was made, or opened (6.3): lost HELLOs are many."""
+    twin_hold: float = 2.0
+    """A caller who may be the one we call is held this long: at 20 % loss 98 % are known then."""
+    twin_drain: float = 3.0
+    """When texts still go by the spare of two links after this, they stop until it is empty."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for a timer that can't work."""
@@ -100,6 +108,8 @@ class Timing:
             raise UsageError("Timing.keepalive_jitter must be from 0 to below 1")
         if not self.probe_floor <= self.probe_cap:
             raise UsageError("Timing.probe_floor must not be above probe_cap")
+        if not self.close_flush <= self.close_flush_max:
+            raise UsageError("Timing.close_flush must not be above close_flush_max")
         if not self.linger_min <= self.linger_max:
             raise UsageError("Timing.linger_min must not be above linger_max")
 

@@ -12,6 +12,7 @@ from cli_support import PATIENCE, Process, Processes, running
 from test_cli_terminal import sitting_at
 
 from palaver import Registry
+from palaver.roles.registry_table import RegistryTable
 
 BAD = ("--loss", "30%", "--dup", "20%")
 
@@ -55,14 +56,24 @@ class Town:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("driver", ["blocking", "selectors", "asyncio"])
+@pytest.mark.parametrize(
+    ("driver", "more"),
+    [
+        ("blocking", ()),
+        ("selectors", ()),
+        ("asyncio", ()),
+        ("blocking", BAD),
+        ("asyncio", BAD),
+        ("blocking", ("--tcp",)),
+        ("asyncio", ("--tcp",)),
+    ],
+)
 def test_three_people_and_a_registry_through_every_command(
-    processes: Processes, driver: str
+    processes: Processes, driver: str, more: tuple[str, ...]
 ) -> None:
-    town = Town(processes, "--driver", driver)
-    ann = town.peer("Ann", "--wait", "--driver", driver)
-    bob = town.peer("Bob", "--wait", "--driver", driver)
-    cid = town.peer("Cid", "--wait", "--driver", driver)
+    options = ("--driver", driver, *more)
+    town = Town(processes, *options)
+    ann, bob, cid = (town.peer(name, "--wait", *options) for name in ["Ann", "Bob", "Cid"])
     ann.type("list", "help")
     ann.wait_for(lambda: any(line.split()[:2] == ["3", "Cid"] for line in ann.out))
     ann.wait_for_err("make another conversation the current one")
@@ -101,6 +112,7 @@ def test_three_people_and_a_registry_through_every_command(
     cid.type("leave")
     assert cid.finish() == 0
     assert "The registry knows that you have left." in cid.err
+    assert sum("calls." in line for line in bob.err) == 2  # each call of Ann's rang once
     ann.wait_for_err("Cid (id 3) is not here any more.")
     for one, farewell in ((ann, "exit"), (bob, "leave")):
         one.type(farewell)
@@ -118,11 +130,10 @@ def test_scripts_over_a_bad_network_lose_nothing(processes: Processes, driver: s
     cid = town.peer("Cid", "--accept", "none", "--wait", *BAD, "--seed", "3")
     ann = town.start("Ann", *BAD, "--seed", "4", "--driver", driver)
     lines = [f"line {number}" for number in range(200)]
-    ann.type(
-        "connect Cid", "connect Bob", *(f"send {line}" for line in lines), "terminate", "leave"
-    )
+    ann.type("connect Cid")
+    ann.wait_for_err("Cid does not want to talk: takes no calls")
+    ann.type("connect Bob", *(f"send {line}" for line in lines), "terminate", "leave")
     assert ann.finish(90) == 1  # Cid takes no calls
-    assert "Cid does not want to talk: takes no calls" in ann.err
     assert [line for line in bob.out if line.startswith("Ann: ")] == [
         f"Ann: {one}" for one in lines
     ]
@@ -208,6 +219,40 @@ def test_a_client_that_was_killed_gets_its_name_back_within_seconds(processes: P
     bob.wait_for_err("Ann is here (id 3).")
 
 
+@pytest.mark.parametrize(
+    ("options", "within"), [(("--dead-after", "3"), 6.0), (("--tcp",), 2.0)], ids=["udp", "tcp"]
+)
+def test_who_vanishes_is_taken_off_and_its_partner_is_told(
+    processes: Processes, options: tuple[str, ...], within: float
+) -> None:
+    town = Town(processes, *options)
+    ann, bob, cid = (town.peer(name, "--wait", *options) for name in ("Ann", "Bob", "Cid"))
+    ann.type("connect Bob")
+    bob.wait_for_err("calls.")
+    bob.type("accept", "send hello")
+    ann.wait_for_out("Bob: hello")
+    bob.kill()
+    since = time.monotonic()
+    town.registry.wait_for_err("Bob (id 2) is gone without a word.")
+    cid.wait_for_err("Bob (id 2) is not here any more.")
+    ann.wait_for_err("Bob does not answer any more" if options[0] != "--tcp" else "Bob is gone (")
+    # Of datagrams: nothing valid for 3 s while a keepalive waits, which goes out 2 s +- 20 % after
+    # the last. A stream says at once that it has ended. (And 2 s for a machine that is busy.)
+    assert time.monotonic() - since < within + 2
+    town.registry.wait_for(lambda: _last_names(town.registry) == ["Ann", "Cid"])
+    ann.type("connect Bob")
+    ann.wait_for_err("Bob is inactive")
+    ann.type("leave")
+    assert ann.finish() != 0
+
+
+def _last_names(registry: Process) -> list[str]:
+    """Give who is in the last table that was printed, by its second column."""
+    out = registry.out[:-1] if registry.out[-1:] == [""] else registry.out
+    start = max((at for at, line in enumerate(out) if line.startswith("id ")), default=len(out))
+    return [line.split()[1] for line in out[start + 1 :]]
+
+
 # Registries that come back
 
 
@@ -254,6 +299,35 @@ def test_a_state_that_is_damaged_is_not_taken_and_not_touched(
     assert registry.finish() == 1
     assert "move it away to begin with an empty table" in "\n".join(registry.err)
     assert state.read_bytes() == b"junk"
+
+
+def test_half_a_state_is_not_taken_and_not_touched(processes: Processes, tmp_path: Path) -> None:
+    state = tmp_path / "registry.state"
+    table = RegistryTable(bytes(32))
+    table.enter("Ann", ("127.0.0.1", 4000), 1, 0.0)
+    state.write_bytes(table.snapshot()[:-6])
+    registry = processes.start("registry", "127.0.0.1:0", "--state", str(state))
+    assert registry.finish() == 1
+    assert "or it is damaged; move it away" in "\n".join(registry.err)
+    assert state.read_bytes() == table.snapshot()[:-6]
+    assert list(tmp_path.iterdir()) == [state]
+
+
+def test_the_state_is_readable_by_its_owner_only_and_never_half_written(
+    processes: Processes, tmp_path: Path
+) -> None:
+    state = tmp_path / "registry.state"
+    state.write_bytes(RegistryTable(bytes(32)).snapshot())
+    state.chmod(0o644)
+    left = tmp_path / "registry.state.part"  # of a run that broke off, or planted
+    left.symlink_to(tmp_path / "elsewhere")
+    town = Town(processes, "--state", str(state))
+    town.peer("Ann", "--wait")
+    town.registry.wait_for(lambda: any("Ann" in line for line in town.registry.out))
+    town.registry.signal(signal.SIGINT)
+    town.registry.finish()
+    assert state.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [state]
 
 
 def test_the_state_is_whole_after_each_change(processes: Processes, tmp_path: Path) -> None:
@@ -323,7 +397,9 @@ def test_two_people_at_terminals(processes: Processes) -> None:
         (("peer", "--name", "a\x1bb"), "printable characters only"),
         (("peer", "--name", "Ann", "--registry", "host:99999"), "the port must be from 0 to 65535"),
         (("peer", "--name", "Ann", "--accept", "some"), "invalid choice"),
-        (("peer", "--name", "Ann", "--tcp"), "unrecognized arguments: --tcp"),
+        (("peer", "--name", "Ann", "--tcp", "--loss", "10%"), "faults can't be injected into TCP"),
+        (("peer", "--name", "Ann", "--registry", "127.0.0.1:0"), "port 0 can't be called"),
+        (("peer", "--name", "A", "--timing", "seed003", "--dead-after", "3"), "leave it or --timi"),
         (("registry", "--max", "0"), "it must be from 1 to 65535, not 0"),
         (("registry", "--timing", "fast"), "invalid choice"),
     ],

@@ -22,8 +22,6 @@ from io_support import LOOPS, PATIENCE, STEADY, LoopThread
 import palaver_io
 from palaver import Address, Closed, PalaverError
 from palaver_io import SelectorsDriver, aio, selecting
-from palaver_io.opening import Settings
-from palaver_io.port import Port
 from palaver_io.station import Station
 
 T = TypeVar("T")
@@ -289,14 +287,3 @@ def station_of(it: Any) -> Station:  # noqa: ANN401 - of any kind
     part = it._reception if hasattr(it, "_reception") else it._dialogue
     assert isinstance(part.station, Station)
     return part.station
-
-
-# Ports, for machines without a facade
-
-
-def open_listener(transport: str) -> Port:
-    return Settings(tcp=transport == "tcp").open_listener("127.0.0.1", 0)
-
-
-def open_caller(transport: str) -> Port:
-    return Settings(tcp=transport == "tcp").open_caller(("127.0.0.1", 1))

@@ -8,73 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pytest
-from contract_support import DRIVERS, TRANSPORTS, open_caller, open_listener
-from io_support import PATIENCE, STEADY, AnyDriver, leaving_nothing_behind, make_driver
+from contract_support import DRIVERS, TRANSPORTS
+from io_support import STEADY, leaving_nothing_behind
+from stage_support import Actor, Stage
 
 from palaver import (
-    Address,
     Call,
     Closed,
     ConversationOpened,
     Delivered,
     Duo,
-    Event,
     Finish,
     Finished,
     Leave,
     Machine,
-    Notice,
     Said,
     Say,
     Side,
 )
-
-N = TypeVar("N", bound=Notice)
-
-
-class Actor:
-    """A machine on a driver, and the notices that it has not been asked about yet."""
-
-    def __init__(self, machine: Machine, driver: str, transport: str, *, listens: bool) -> None:
-        self.notices: list[Notice] = []
-        port = open_listener(transport) if listens else open_caller(transport)
-        self.driver: AnyDriver = make_driver(driver, machine, port, self.notices.append)
-        self.machine = machine
-
-    @property
-    def address(self) -> Address:
-        return self.driver.address
-
-    def do(self, command: Event) -> list[Notice]:
-        return self.driver.perform(command)
-
-
-class Stage:
-    """Two actors. While one is waited for, the other turns, if it has nobody else to do it."""
-
-    def __init__(self, server: Actor, client: Actor) -> None:
-        self.server = server
-        self.client = client
-
-    def expect(self, who: Actor, kind: type[N]) -> N:
-        """Wait until `who` is told something of this kind, and take the first of it."""
-        other = self.client if who is self.server else self.server
-
-        def is_there() -> bool:
-            return any(isinstance(notice, kind) for notice in list(who.notices))
-
-        for _ in range(int(PATIENCE / 0.01)):
-            other.driver.wait_until(lambda: False, 0)
-            if who.driver.wait_until(is_there, 0.01):
-                break
-        for notice in who.notices:
-            if isinstance(notice, kind):
-                who.notices.remove(notice)
-                return notice
-        raise AssertionError(f"no {kind.__name__} among {who.notices}")
 
 
 class Role(NamedTuple):
@@ -82,7 +36,7 @@ class Role(NamedTuple):
     make_server: Callable[[bool], Machine]
     """Given whether it is for streams."""
     make_client: Callable[[bool], Machine]
-    play: Callable[[Stage], None]
+    play: Callable[[Stage, Actor, Actor], None]
 
 
 def make_duo(name: str) -> Callable[[bool], Duo]:
@@ -92,8 +46,7 @@ def make_duo(name: str) -> Callable[[bool], Duo]:
     return make
 
 
-def play_duo(stage: Stage) -> None:
-    bob, ann = stage.server, stage.client
+def play_duo(stage: Stage, bob: Actor, ann: Actor) -> None:
     ann.do(Call(bob.address, ref=7))
     opened = stage.expect(ann, ConversationOpened)
     assert (opened.name, opened.ref, opened.address) == ("Bob", 7, bob.address)
@@ -129,12 +82,10 @@ def _no_leaks() -> Iterator[None]:
 @pytest.mark.parametrize("server", DRIVERS)
 @pytest.mark.parametrize("role", ROLES, ids=[role.name for role in ROLES])
 def test_a_role_on_any_two_drivers(role: Role, server: str, client: str, transport: str) -> None:
-    streams = transport == "tcp"
-    actors: list[Actor] = []
+    stage = Stage(transport)
     try:
-        actors.append(Actor(role.make_server(streams), server, transport, listens=True))
-        actors.append(Actor(role.make_client(streams), client, transport, listens=False))
-        role.play(Stage(*actors))
+        here = stage.listen(role.make_server(stage.streams), server)
+        there = stage.call(role.make_client(stage.streams), client)
+        role.play(stage, here, there)
     finally:
-        for actor in actors:
-            actor.driver.close()
+        stage.end()

@@ -18,12 +18,13 @@ needs_posix = pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals ar
 
 def run(example: str, *arguments: str) -> list[str]:
     """Run an example as a user would, every warning an error; give the lines that it printed."""
+    path = os.pathsep.join(str(ROOT / part) for part in ("src", "adapters"))
     finished = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / example), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": path},
         check=False,
     )
     # What was left open, a socket or a task, is complained of there.
@@ -86,5 +87,16 @@ def test_each_example_is_short_and_uses_public_names_only() -> None:
     for path in paths:
         text = path.read_text()
         assert len(text.splitlines()) <= 200, path
-        assert not re.findall(r"(?:from|import) palaver[._]\w", text), path
+        assert not re.findall(r"(?:from|import) palaver(?:_io)?\.\w", text), path
         assert not re.findall(r"\b(?!self)\w+\._[a-z]", text), path
+
+
+@pytest.mark.parametrize("options", [(), ("--tcp",)])
+def test_two_people_find_each_other(options: tuple[str, ...]) -> None:
+    assert run("people.py", *options) == [
+        "Ann has id 1",
+        "Bob has id 2",
+        "Ann calls; verified: True",
+        "Bob hears: hello",
+        "The call was terminated",
+    ]

@@ -320,6 +320,17 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Twin:
+    proof: bytes
+
+
+@dataclass(frozen=True)
+class Same:
+    yes: bool
+    proof: bytes
+
+
+@dataclass(frozen=True)
 class Other:
     """A kind that the receiver must ignore (128 to 255), or one of a role not known here."""
 
@@ -327,7 +338,7 @@ class Other:
     body: bytes
 
 
-Message: TypeAlias = Fin | Bye | Introduce | Text | Other
+Message: TypeAlias = Fin | Bye | Introduce | Text | Twin | Same | Other
 
 
 def _utf8(raw: bytes, limit: int, what: str) -> str:
@@ -364,6 +375,14 @@ def decode_message(role: str, raw: bytes) -> Message:
             return Introduce(_utf8(body, 64, "name"))
         if kind == 17:
             return Text(_utf8(body, 65535, "text"))
+        if kind == 128:
+            if len(body) != 16:
+                raise Malformed("length of TWIN", 2)
+            return Twin(body)
+        if kind == 129:
+            if len(body) != 17 or body[0] not in (0, 1):
+                raise Malformed("SAME", 2)
+            return Same(body[0] == 1, body[1:])
         if kind < 128:
             raise Malformed(f"unknown kind {kind}", 3)
     return Other(kind, body)

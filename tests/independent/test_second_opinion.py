@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from packet_vectors import ACCEPTED, MESSAGES, REJECTED, REJECTED_MESSAGES, Vector
 from pairs import examples
-from strategies import byes, introductions, mutated, packets, texts
+from strategies import answers, byes, introductions, mutated, packets, questions, texts
 
 from palaver import (
     Abort,
@@ -41,7 +41,7 @@ from palaver import (
 from palaver.link.handshake import MIN_HELLO
 from palaver.sim import NO_FAULTS, Arrived, Faults, Sent, Sim
 from palaver.timing import MAX_MESSAGE
-from palaver.wire.duo import Introduce, decode_duo
+from palaver.wire.duo import Introduce, Same, Twin, decode_duo
 from palaver.wire.errors import DecodeError
 from palaver.wire.frames import (
     Ack,
@@ -200,6 +200,10 @@ def as_message(raw: bytes) -> other.Message | Reason:
         return other.Other(kind, raw[1:]) if known else Reason.UNSUPPORTED
     if isinstance(message, Introduce):
         return other.Introduce(message.name)
+    if isinstance(message, Twin):
+        return other.Twin(message.proof)
+    if isinstance(message, Same):
+        return other.Same(message.yes, message.proof)
     return other.Text(message.text)
 
 
@@ -531,7 +535,7 @@ def test_both_say_the_same_at_the_bounds_of_each_count(count: int) -> None:
     agree(sealed(b"\xfb" + ids[8:] + b"\x04" + counted))
 
 
-message_values = byes | introductions | texts
+message_values = byes | introductions | texts | questions | answers
 valid_messages = message_values.map(lambda message: message.encode())
 
 

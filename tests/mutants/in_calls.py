@@ -36,7 +36,7 @@ CALLS = (
         "claim-taken-for-proof",
         "call",
         "roles/being_called.py",
-        "if entry is None or entry.address != peer._address_of(call.link):",
+        "if entry is None or not peer.client.is_from(peer._address_of(call.link), entry.address):",
         "if entry is None:",
         "verified means that the registry names the address of the caller",
         "C-7",

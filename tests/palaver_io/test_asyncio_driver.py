@@ -7,9 +7,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from io_support import LOOPS, PATIENCE, Break, Do, Recorder, Told, leaving_nothing_behind
+from io_support import (
+    LOOPS,
+    PATIENCE,
+    Break,
+    Do,
+    Emit,
+    Recorder,
+    Told,
+    leaving_nothing_behind,
+)
 
-from palaver import Notice
+from palaver import Notice, Tick, Transmit
 from palaver_io import DriverFailed, UdpPort, open_udp_socket
 from palaver_io.aio import AsyncioDriver
 
@@ -94,6 +103,40 @@ def test_a_bug_reaches_who_waits_or_the_handler_of_the_loop(run: Run) -> None:
             await driver.wait_until(lambda: False)
         assert len(failures) == 1
         assert not told
+
+    run(scenario)
+
+
+def test_what_is_performed_within_one_turn_is_followed_by_one_tick(run: Run) -> None:
+    async def scenario() -> None:
+        machine = Recorder()
+        with make(machine) as driver, open_udp_socket("127.0.0.1", 0) as peer:
+            peer.settimeout(PATIENCE)
+            for data in (b"one", b"two"):
+                driver.perform(Emit(Transmit(data, peer.getsockname())))
+            assert not any(isinstance(event, Tick) for event in machine.events)
+            await asyncio.sleep(0)
+            assert [type(event) for event in machine.events] == [Emit, Emit, Tick]
+            assert [peer.recv(9), peer.recv(9)] == [b"one", b"two"]
+            await asyncio.sleep(0)
+            assert len(machine.events) == 3
+
+    run(scenario)
+
+
+def test_closing_sends_what_was_performed_before(run: Run) -> None:
+    async def scenario() -> None:
+        with open_udp_socket("127.0.0.1", 0) as peer:
+            peer.settimeout(PATIENCE)
+            driver = make(Recorder())
+            driver.perform(Emit(Transmit(b"last", peer.getsockname())))
+            driver.close()
+            assert peer.recv(9) == b"last"
+            driver = make(Recorder())
+            driver.perform(Break(at_tick=True))
+            driver.perform(Emit(Transmit(b"never", peer.getsockname())))
+            with pytest.raises(DriverFailed, match="a bug"):
+                driver.close()
 
     run(scenario)
 

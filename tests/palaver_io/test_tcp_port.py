@@ -254,6 +254,21 @@ def test_what_does_not_fit_waits_and_a_peer_that_never_reads_is_left(
         read_all()
 
 
+def test_the_watcher_is_asked_only_when_something_changes(
+    bench: Bench, other: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.send(b"first", bench.port.address)
+    while bench.port.received < 1:
+        other.turn()
+        bench.turn()
+    asked: list[int] = []
+    monkeypatch.setattr(other.watcher, "watch", lambda _, events: asked.append(events))
+    for _ in range(10):
+        other.send(b"more", bench.port.address)
+    bench.until(lambda: bench.port.received == 11)
+    assert not asked
+
+
 def test_what_waited_is_sent_when_there_is_room(bench: Bench, caller: socket.socket) -> None:
     caller.sendall(record(b"here I am"))
     bench.hear(1)

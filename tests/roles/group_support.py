@@ -139,8 +139,9 @@ class Party:
         member_rules: MemberRules | None = None,
         limits: Limits | None = None,
         timing: Timing | None = None,
+        record: bool = False,
     ) -> None:
-        self.sim = Sim(seed, faults, record=False)
+        self.sim = Sim(seed, faults, record=record)
         self.rules = rules or HubRules()
         self.member_rules = member_rules or MemberRules()
         self.limits = limits or Limits()

@@ -76,6 +76,8 @@ class Conversations(RuleBasedStateMachine):
         # Texts heard, by who said them and where: the numbers that came, and who heard them.
         self.heard: dict[str, list[int]] = {}
         self.hearers: dict[str, tuple[Address, int, int]] = {}
+        # What machines that were restarted had kept.
+        self.lost_with: set[tuple[str, int]] = set()
         self.lives = 0
 
     @initialize(max_conversations=st.integers(1, 2), talking=st.sampled_from([True, True, False]))
@@ -88,6 +90,8 @@ class Conversations(RuleBasedStateMachine):
             self.pass_time(1, flowing=True)
 
     def born(self, address: Address) -> None:
+        if address in self.people:
+            self.lost_with |= self.kept_by(self.people[address])
         self.lives += 1
         duo = Duo(
             entropy(f"{address} {self.lives}"),
@@ -126,7 +130,22 @@ class Conversations(RuleBasedStateMachine):
             self.hear(person, action)
         elif isinstance(action, Delivered):
             source = f"{person.address[0]}/{person.life}/{action.link}"
-            assert action.ref in self.heard.get(source, []), f"{source}: {action} is not true"
+            was_heard = action.ref in self.heard.get(source, [])
+            assert was_heard or self.is_kept(source, action.ref), f"{source}: {action} is not true"
+
+    def is_kept(self, source: str, number: int) -> bool:
+        """Tell whether a text is with a machine that holds its caller, and tells of it later."""
+        kept = set(self.lost_with).union(*map(self.kept_by, self.people.values()))
+        return (source, number) in kept
+
+    def kept_by(self, person: Person) -> set[tuple[str, int]]:
+        texts = [
+            notice.text.split("/")
+            for held in person.duo._held.values()
+            for notice in held.untold
+            if isinstance(notice, Said)
+        ]
+        return {("/".join(text[:3]), int(text[3])) for text in texts}
 
     def hear(self, person: Person, said: Said) -> None:
         name, life, link, number, _ = said.text.split("/")
@@ -134,7 +153,9 @@ class Conversations(RuleBasedStateMachine):
         heard = self.heard.setdefault(source, [])
         assert int(number) == len(heard), f"of {source} came {number} after {heard}"
         heard.append(int(number))
-        hearer = (person.address, person.life, said.link)
+        self.judge_hearer(source, (person.address, person.life, said.link))
+
+    def judge_hearer(self, source: str, hearer: tuple[Address, int, int]) -> None:
         assert self.hearers.setdefault(source, hearer) == hearer
 
     def tick(self, person: Person) -> None:

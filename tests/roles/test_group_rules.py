@@ -24,6 +24,7 @@ from palaver import (
     Received,
     Send,
     Side,
+    Undelivered,
 )
 from palaver.roles.group.events import (
     CameIn,
@@ -135,6 +136,7 @@ def test_kinds_that_a_hub_does_not_know_end_the_link_or_are_skipped() -> None:
     assert closed.reason == Reason.UNSUPPORTED
 
 
+@pytest.mark.spec("U-1")
 def test_a_member_that_finishes_is_given_up() -> None:
     stage = AtHub()
     stage.say(JOIN)
@@ -155,6 +157,21 @@ def test_who_does_not_say_join_in_time_is_parted_with() -> None:
     assert closed is not None
     assert closed.reason == JoinRefusal.LATE
     assert stage.party.hub.stats()["links"] == 1
+
+
+@pytest.mark.spec("U-3")
+def test_a_hub_that_does_not_answer_join_in_time_is_parted_with() -> None:
+    party = Party()
+    party.sim.crash(HUB)
+    party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
+    party.join("ann")
+    party.post("ann", "anybody?")
+    party.sim.run_for(7)
+    assert party.told("ann", Closed) == []
+    party.sim.run_for(3)
+    assert [one.ref for one in party.told("ann", Undelivered)] == [0]
+    (closed,) = party.told("ann", Closed)
+    assert (closed.reason, closed.by, closed.graceful) == (JoinRefusal.LATE, Side.LOCAL, False)
 
 
 @pytest.mark.parametrize("event", [Leave(1), Abort(1)])

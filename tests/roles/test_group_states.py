@@ -53,12 +53,12 @@ SEATS: dict[SeatState, dict[str, SeatState]] = {
 
 MEMBERS: dict[MemberState, dict[str, MemberState]] = {
     M.JOINING: {
-        "POST": M.JOINING,
+        "POST LATE": M.JOINING,
         "ADMITTED": M.ARRIVING,
         "LEAVE ABORT REFUSED LOST ENDED": M.OUT,
     },
     M.ARRIVING: {
-        "POST MEMBERS": M.ARRIVING,
+        "POST MEMBERS LATE": M.ARRIVING,
         "COMPLETE": M.IN,
         "LOST": M.REJOINING,
         "LEAVE ABORT ENDED": M.OUT,
@@ -70,7 +70,7 @@ MEMBERS: dict[MemberState, dict[str, MemberState]] = {
         "ABORT ENDED": M.OUT,
     },
     M.REJOINING: {
-        "POST LOST REDIAL": M.REJOINING,
+        "POST LOST REDIAL LATE": M.REJOINING,
         "ADMITTED": M.ARRIVING,
         "LEAVE ABORT REFUSED ENDED GIVE_UP": M.OUT,
     },
@@ -297,6 +297,23 @@ def at_the_wrong_door() -> Party:
     return party
 
 
+def unanswered(seconds: float) -> Callable[[], Party]:
+    """Let Ann come to a hub that never says anything."""
+
+    def scenario() -> Party:
+        party = party_of("ann") if seconds else party_of()
+        party.sim.crash(HUB)
+        party.sim.run_for(seconds)
+        party.sim.restart(HUB, Endpoint(entropy("mute"), roles=(ROLE,)))
+        if not seconds:
+            party.join("ann")
+        party.post("ann", "anybody?")
+        party.sim.run_for(15)
+        return party
+
+    return scenario
+
+
 def ends(reason: int) -> Callable[[Party, Endpoint], object]:
     return lambda party, _: party.sim.command(HUB, Abort(1, reason))
 
@@ -460,6 +477,9 @@ SCENARIOS: dict[str, Callable[[], Party]] = {
     "arriving, leaves": arriving(told(Leave(1))),
     "arriving, aborts": arriving(told(Abort(1))),
     "arriving, posts": arriving(posts_and_meets),
+    "arriving, waits": arriving(lambda party, _: party.sim.run_for(11)),
+    "unanswered": unanswered(0),
+    "unanswered later": unanswered(35),
     "aborts": ending(Abort(1)),
     "leaves": ending(Leave(1)),
     "leaves, then aborts": ending(Leave(1), Abort(1), cut=True),

@@ -21,6 +21,7 @@ from palaver import (
     Enlisted,
     EnlistRefused,
     Entry,
+    Finish,
     Gone,
     Heard,
     Limits,
@@ -286,6 +287,22 @@ def test_after_a_restart_without_its_table_peers_get_new_ids_and_are_told() -> N
     assert hall.told("ann", Ringing)[-1].verified
 
 
+@pytest.mark.spec("C-1")
+def test_whom_one_talks_with_is_known_under_a_new_id_too() -> None:
+    hall = Hall().enlist("zoe", "ann", "bob", "cid")
+    hall.talk("ann", "bob")
+    hall.restart_registry()
+    for name in ["p", "q", "r", "s"]:
+        Plain(hall, name).register(name)
+    hall.run(60)
+    assert hall.id("bob") > 4
+    hall.tell("ann", Connect("bob", 2), Connect("cid", 3))
+    hall.run(1)
+    assert hall.end("ann", 2).outcome is Outcome.ALREADY
+    assert len(hall.told("bob", Ringing)) == 1
+    assert len(hall.told("cid", Ringing)) == 1
+
+
 @pytest.mark.smoke
 @pytest.mark.spec("G-11")
 def test_while_the_registry_is_away_conversations_go_on_and_new_calls_wait() -> None:
@@ -414,6 +431,19 @@ def test_nonsense_from_a_registry_ends_its_link_and_it_is_tried_again(
     assert fake.heard(Register)[-1] == Register("ann", 5, bytes(range(16)))
 
 
+@pytest.mark.spec("G-1")
+def test_a_registry_that_finishes_is_given_up() -> None:
+    hall = Hall().add("ann")
+    fake = FakeRegistry(hall)
+    hall.tell("ann", Enlist())
+    hall.run(1)
+    fake.answer(Registered(5, bytes(16)))
+    hall.sim.command(REGISTRY, Finish(fake.link))
+    hall.run(1)
+    assert [one.reason for one in hall.told("ann", RegistryAway)] == [Reason.PROTOCOL_ERROR]
+
+
+@pytest.mark.spec("G-1")
 def test_an_answer_of_the_wrong_kind_ends_the_link() -> None:
     hall = Hall().add("ann")
     fake = FakeRegistry(hall)

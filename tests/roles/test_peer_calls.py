@@ -16,6 +16,7 @@ from palaver import (
     Depart,
     Departed,
     Enlist,
+    Finish,
     Heard,
     Leave,
     Limits,
@@ -48,6 +49,7 @@ from palaver.sim import Faults, Sent
 from palaver.wire.packets import Kind
 from palaver.wire.peer import (
     Accepted,
+    Cancelled,
     Chat,
     PeerMessage,
     Rejected,
@@ -330,6 +332,23 @@ def test_a_thousand_repeated_and_late_requests_ring_once() -> None:
     assert hall.peer("bob").stats()["calls"] == 1
 
 
+@pytest.mark.spec("C-1", "C-5")
+def test_a_call_that_is_over_is_turned_down_with_the_id_that_it_had() -> None:
+    hall = Hall().enlist("ann")
+    rogue = Rogue(hall)
+    rogue.ring("ann")
+    hall.run(1)
+    hall.tell("ann", Reject(1))
+    hall.run(1)
+    hall.restart_registry()
+    Rogue(hall, "eve")  # who gets the first id of the new registry
+    hall.run(60)
+    assert hall.id("ann") == 2
+    link = rogue.dial(hall.at("ann"), "peer")
+    rogue.say(link, Ring(CALL, rogue.id, 1, "rogue"))
+    assert rogue.heard(Rejected)[-1] == Rejected(CALL, 1, Rejection.OVER)
+
+
 @pytest.mark.spec("C-5")
 def test_every_datagram_of_a_rejected_call_may_come_again_later_and_nothing_rings() -> None:
     hall = Hall().enlist("ann", "bob")
@@ -484,6 +503,39 @@ def test_a_second_call_on_a_link_that_has_one_is_rejected_and_the_first_goes_on(
     hall.tell("bob", Accept(1))
     hall.run(1)
     assert rogue.heard(Accepted) == [Accepted(CALL, 1)]
+
+
+@pytest.mark.spec("C-1")
+def test_a_caller_that_finishes_is_given_up() -> None:
+    hall = Hall().enlist("bob")
+    rogue = Rogue(hall)
+    link = rogue.ring("bob")
+    hall.sim.command(rogue.address, Finish(link))
+    hall.run(1)
+    end = rogue.end(link)
+    assert end is not None
+    assert end.reason == Reason.PROTOCOL_ERROR
+
+
+@pytest.mark.spec("C-3")
+def test_what_comes_before_the_first_ring_is_ignored() -> None:
+    hall = Hall().enlist("bob")
+    rogue = Rogue(hall)
+    link = rogue.dial(hall.at("bob"), "peer")
+    rogue.say(link, Chat(CALL, rogue.id, 1, "too soon"), Cancelled(CALL, rogue.id))
+    rogue.say(link, Ring(CALL, rogue.id, 1, "rogue"))
+    hall.run(1)
+    assert rogue.end(link) is None
+    assert len(hall.told("bob", Ringing)) == 1
+
+
+@pytest.mark.spec("C-6")
+def test_who_has_no_id_turns_a_call_down_with_the_one_that_was_called() -> None:
+    hall = Hall().add("bob")
+    rogue = Rogue(hall)
+    link = rogue.dial(hall.at("bob"), "peer")
+    rogue.say(link, Ring(CALL, rogue.id, 7, "rogue"))
+    assert rogue.heard(Rejected) == [Rejected(CALL, 7, Rejection.NOT_ME)]
 
 
 @pytest.mark.spec("C-3")
@@ -841,6 +893,29 @@ def test_of_two_crossed_calls_on_two_links_the_lower_id_becomes_the_conversation
         assert bob.heard(Rejected)[-1].code == Rejection.OVER
     assert hall.told("ann", Ringing) == []
     assert hall.told("ann", Calling) == [Calling(1, 5, "bob")]
+
+
+@pytest.mark.spec("C-10")
+@pytest.mark.parametrize("theirs", [b"\0" * 8, b"\xff" * 8])
+def test_a_ring_that_crosses_a_call_whose_link_is_not_open_becomes_the_conversation(
+    theirs: bytes,
+) -> None:
+    hall = Hall().enlist("ann")
+    bob = Rogue(hall, "bob")
+    link = bob.dial(hall.at("ann"), "peer")
+    hall.run(1)
+    hall.sim.path(hall.at("ann"), bob.address).cut = True
+    hall.tell("ann", Connect("bob", 5))
+    hall.run(1)
+    bob.say(link, Ring(theirs, bob.id, 1, "bob"))
+    assert hall.told("ann", Ringing) == []
+    assert [one.ref for one in hall.told("ann", CallOpened)] == [5]
+    hall.sim.heal()
+    hall.sim.path(hall.at("ann"), bob.address).cut = False
+    hall.run(5)
+    assert bob.heard(Accepted) == [Accepted(theirs, 1)]
+    assert bob.heard(Ring) == []
+    assert hall.peer("ann").stats()["links"] == 2
 
 
 @pytest.mark.spec("C-10")

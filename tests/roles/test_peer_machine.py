@@ -279,6 +279,7 @@ def test_two_calls_to_one_address_that_share_a_link_do_not_end_each_other() -> N
     people.restart_registry(keeps=False)
     people.connect_both_ways(a="ann", b="bob", gap=0.0)
     people.connect_both_ways(a="bob", b="cid", gap=0.0)
+    people.ask(name="ann")
     people.wait(seconds=2.0)
     people.depart(name="bob")
     people.connect_both_ways(a="cid", b="cid", gap=0.0)

@@ -99,7 +99,7 @@ class Scene:
     def subject(self, what: CallInput) -> object:
         call = self.call
         cid = Entry(3, "cid", ("cid", 1), 0)
-        crossing = Crossing(Ring(bytes(8), call.peer or 2, 1, "bob"), call.link or 1)
+        crossing = Crossing(Ring(bytes(8), call.peer or 2, 1, "bob"), call.link or 1, call.address)
         return {
             On.ACCEPT: Accept(call.number),
             On.REJECT: Reject(call.number, "no"),

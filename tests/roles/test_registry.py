@@ -202,6 +202,20 @@ def test_a_message_that_is_not_valid_or_not_known_ends_the_link_and_the_entry(
     assert hall.of_registry(Gone)[-1].why is Why.VANISHED
 
 
+@pytest.mark.spec("G-10")
+def test_who_has_left_may_register_again_on_the_same_link() -> None:
+    hall = Hall()
+    rogue = Plain(hall)
+    link = rogue.register("ann")
+    rogue.say(link, Unregister(), Register("bob"))
+    assert [one.id for one in rogue.heard(Registered)] == [1, 2]
+    assert hall.names() == ["bob"]
+    rogue.say(link, Unregister(), Lookup(1, 1))
+    end = rogue.end(link)
+    assert end is not None
+    assert end.reason == Reason.PROTOCOL_ERROR
+
+
 @pytest.mark.spec("G-1")
 def test_fin_has_no_place_here() -> None:
     hall = Hall()
@@ -721,3 +735,18 @@ def test_a_twin_does_the_same_and_is_independent() -> None:
     assert any(isinstance(one, Gone) for one in out[0])
     assert twin.state_key(now + 20) == machine.state_key(now + 20)
     assert len(machine) == 1
+
+
+# Ports
+
+
+@pytest.mark.spec("G-15", "G-1")
+def test_who_names_a_port_without_streams_breaks_the_rules() -> None:
+    hall = Hall()
+    client = Plain(hall)
+    link = client.dial()
+    client.say(link, Register("ann", port=4000))
+    end = client.end(link)
+    assert end is not None
+    assert end.reason == Reason.PROTOCOL_ERROR
+    assert hall.names() == []

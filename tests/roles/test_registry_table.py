@@ -34,6 +34,15 @@ def test_ids_are_small_rise_and_are_never_used_again() -> None:
     assert [table.enter(name, HERE, 9, 1.0).id for name in ["bob", "cid"]] == [3, 4]
 
 
+@pytest.mark.spec("G-5")
+def test_an_owner_that_comes_back_leaves_the_ids_of_others_alone() -> None:
+    table = table_of("ann", "bob", "cid")
+    table.erase(3)
+    table.erase(1)
+    assert table.enter("ann", HERE, 9, 1.0, number=1).id == 1
+    assert table.enter("dan", HERE, 10, 1.0).id == 4
+
+
 @pytest.mark.spec("G-4")
 def test_a_name_is_found_however_it_is_spelt_and_can_not_be_entered_twice() -> None:
     table = table_of("Jörg")

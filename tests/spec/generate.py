@@ -13,6 +13,7 @@ from collections.abc import Callable
 import generate_group
 import role_parts
 import worked
+import worked_twins
 from tables import ROOT, SOURCE, docs_of, number, table
 
 from palaver import timing
@@ -198,6 +199,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "worked": worked.conversation,
     **role_parts.PARTS,
     **generate_group.PARTS,
+    "twins": worked_twins.crossing,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -72,6 +72,7 @@ MEMBER_INPUT_WORDS = {
     MemberInput.ENDED: "the link has ended with any other reason",
     MemberInput.REDIAL: "it is time to call again",
     MemberInput.GIVE_UP: "it has taken too long",
+    MemberInput.LATE: "the link is open, and the hub has not said what it must in time",
     MemberInput.COMPLETE: "all names have come that ADMITTED announced",
     MemberInput.DRAINED: "the hub has taken all posts",
 }
@@ -91,6 +92,7 @@ MEMBER_ACTION_WORDS = {
     "lose": "report it; call again a little later",
     "wait": "call again later",
     "redial": "call, and send JOIN with the token",
+    "hang_up": "send CLOSE (134): the link is lost",
     "refuse_post": "report undelivered",
     "say_bye": "send BYE",
 }

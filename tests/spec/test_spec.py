@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2s
 from pathlib import Path
 
 import generate
@@ -10,6 +11,7 @@ import pytest
 import role_parts
 import worked
 import worked_call
+import worked_twins
 
 from palaver.link.states import TABLE, Input
 from palaver.roles.peer_states import CALLS, CLIENT, CallInput, ClientInput
@@ -110,3 +112,14 @@ def test_modules_cite_sections_that_exist() -> None:
         for cited in re.findall(r"PROTOCOL\.md, sections? ([\d., and]+)", path.read_text()):
             for section in re.findall(r"\d+(?:\.\d+)*", cited):
                 assert section in sections, f"{path.name} cites section {section}"
+
+
+@pytest.mark.spec("M-7", "M-8")
+def test_the_proofs_of_the_worked_crossing_are_those_of_its_ids() -> None:
+    example = worked_twins.crossing()
+    ids = dict(re.findall(r"^\| (\w+)'s \| (`\w+` \| `\w+`) \|$", example, re.MULTILINE))
+    pairs = {name: bytes.fromhex("".join(re.findall(r"`(\w+)`", ids[name]))) for name in ids}
+    for who, other in (("Ann", "Bob"), ("Bob", "Ann")):
+        proof = blake2s(pairs[who] + pairs[other], digest_size=16).hexdigest()
+        assert f"| {who} | {who}'s | TWIN `{proof}` |" in example
+        assert f"| {other} | {who}'s | SAME 1 `{proof}` |" in example

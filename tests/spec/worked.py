@@ -32,12 +32,23 @@ class Stage:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.machines = {
+        self.machines = self.make()
+        self.on_wire: list[tuple[float, Address, Transmit]] = []
+        self.sent: list[tuple[float, Address, bytes]] = []
+
+    def make(self) -> dict[Address, Duo]:
+        return {
             ANN: Duo(entropy(1), name="Ann", accept=False),
             BOB: Duo(entropy(2), name="Bob"),
         }
-        self.on_wire: list[tuple[float, Address, Transmit]] = []
-        self.sent: list[tuple[float, Address, bytes]] = []
+
+    def source(self, who: Address, _destination: Address) -> Address:
+        """Give where what one sends is seen to come from."""
+        return who
+
+    def owner(self, address: Address) -> Address:
+        """Give who gets what is sent to an address."""
+        return address
 
     def feed(self, who: Address, event: Event) -> None:
         for action in self.machines[who].handle(event, self.now):
@@ -67,7 +78,8 @@ class Stage:
             self.now = min(times)[0]
             if self.on_wire and self.on_wire[0][0] <= self.now:
                 _, source, transmit = self.on_wire.pop(0)
-                self.feed(transmit.destination, Datagram(transmit.data, source))
+                seen = self.source(source, transmit.destination)
+                self.feed(self.owner(transmit.destination), Datagram(transmit.data, seen))
             for who, machine in self.machines.items():
                 if machine.deadline is not None and machine.deadline <= self.now:
                     self.feed(who, Tick())

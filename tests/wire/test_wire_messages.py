@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import byes, introductions, mutated, texts
+from strategies import answers, byes, introductions, mutated, questions, texts
 
 from palaver.machine import PalaverError, UsageError
 from palaver.wire.duo import (
     DuoMessage,
     Introduce,
+    Same,
     Text,
+    Twin,
     check_name,
     decode_duo,
     encode_text,
@@ -20,10 +22,16 @@ from palaver.wire.errors import DecodeError, Reason, reason_name
 from palaver.wire.messages import Bye, check_reason, decode_bye
 
 HALF_A_SURROGATE = "\ud800"
-any_message = (byes | introductions | texts).map(lambda message: message.encode())
+any_message = (byes | introductions | texts | questions | answers).map(
+    lambda message: message.encode()
+)
 any_bytes = (
     st.binary(max_size=140)
-    | st.builds(bytes.__add__, st.sampled_from([b"\1", b"\x10", b"\x11"]), st.binary(max_size=140))
+    | st.builds(
+        bytes.__add__,
+        st.sampled_from([b"\1", b"\x10", b"\x11", b"\x80", b"\x81\1"]),
+        st.binary(max_size=140),
+    )
     | mutated(any_message)
 )
 
@@ -36,7 +44,7 @@ def test_a_bye_decodes_to_what_was_encoded(bye: Bye) -> None:
     assert decode_bye(bye.encode()) == bye
 
 
-@given(introductions | texts)
+@given(introductions | texts | questions | answers)
 def test_a_message_of_duo_decodes_to_what_was_encoded(message: DuoMessage) -> None:
     assert decode_duo(message.encode()) == message
 
@@ -59,7 +67,7 @@ def test_any_bytes_are_a_message_of_duo_in_one_encoding_or_of_another_kind_or_ra
     except DecodeError:
         return
     if message is None:
-        assert data[0] not in {16, 17}
+        assert data[0] not in {16, 17, 128, 129}
     else:
         assert message.encode() == data
 
@@ -71,8 +79,8 @@ def test_an_empty_message_raises_decode_error() -> None:
         decode_duo(b"")
 
 
-def test_duo_has_two_kinds_of_messages() -> None:
-    for kind in set(range(256)) - {16, 17}:
+def test_duo_has_four_kinds_of_messages() -> None:
+    for kind in set(range(256)) - {16, 17, 128, 129}:
         assert decode_duo(bytes((kind,))) is None
         assert decode_duo(bytes((kind,)) + b"\xff") is None
 
@@ -105,6 +113,23 @@ def test_a_name_has_at_most_64_bytes() -> None:
     assert decode_duo(b"\x10" + b"a" * 64) == Introduce("a" * 64)
     with pytest.raises(DecodeError):
         decode_duo(b"\x10" + b"a" * 65)
+
+
+@pytest.mark.spec("M-2")
+def test_a_question_has_a_proof_and_an_answer_says_yes_or_no() -> None:
+    proof = bytes(range(16))
+    assert decode_duo(b"\x80" + proof) == Twin(proof)
+    assert decode_duo(b"\x81\0" + proof) == Same(proof, yes=False)
+    assert decode_duo(b"\x81\1" + proof) == Same(proof, yes=True)
+    for bad in (
+        b"\x80",
+        b"\x80\0" + proof,
+        b"\x81" + proof,
+        b"\x81\2" + proof,
+        b"\x81\1\1" + proof,
+    ):
+        with pytest.raises(DecodeError):
+            decode_duo(bad)
 
 
 def test_a_text_has_any_length() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pairs import examples
+from role_strategies import peer_messages, registry_messages
 
 from palaver.machine import UsageError
 from palaver.wire import names, peer, registry
@@ -18,34 +19,18 @@ from palaver.wire.errors import DecodeError
 from palaver.wire.names import clean_name, fold_name
 from palaver.wire.peer import (
     MAX_CHAT,
-    Accepted,
-    Cancelled,
     Chat,
     PeerMessage,
-    Rejected,
-    Ring,
-    Terminate,
-    Terminated,
     check_chat,
     decode_peer,
 )
 from palaver.wire.registry import (
     MAX_PAGE,
     Entry,
-    Erased,
     Found,
-    Inactive,
-    List,
-    Lookup,
     Page,
-    Refused,
-    Register,
-    Registered,
     RegistryMessage,
-    RollCall,
     Roster,
-    Stale,
-    Unregister,
     decode_registry,
     is_tellable,
 )
@@ -126,42 +111,6 @@ def is_known(role: str, kind: int) -> bool:
 
 
 # Any value, any bytes
-
-ids = st.integers(1, (1 << 32) - 1)
-counts = st.integers(0, (1 << 32) - 1)
-tokens = st.binary(min_size=16, max_size=16)
-call_ids = st.binary(min_size=8, max_size=8)
-short = st.text(max_size=20).filter(lambda text: len(text.encode()) <= 64)
-some = short.filter(bool)
-addresses = st.tuples(some, st.integers(0, 65535))
-entries = st.builds(Entry, ids, some, addresses, counts)
-pages = st.lists(entries, max_size=5, unique_by=lambda entry: entry.id).map(
-    lambda found: tuple(sorted(found, key=lambda entry: entry.id))
-)
-
-registry_messages = st.one_of(
-    st.builds(Register, short, counts, tokens),
-    st.builds(Lookup, counts, ids),
-    st.builds(Lookup, counts, st.just(0), some),
-    st.builds(List, counts, counts),
-    st.builds(Registered, ids, tokens),
-    st.builds(Refused, st.integers(0, 255)),
-    st.builds(Found, counts, entries),
-    st.builds(Inactive, counts),
-    st.builds(Page, counts, st.just(False), pages),
-    st.builds(Page, counts, st.just(True), pages.filter(bool)),
-    st.builds(Roster, st.lists(entries | ids, min_size=1, max_size=5).map(tuple)),
-    st.sampled_from([Unregister(), Stale(), Erased(), RollCall()]),
-)
-peer_messages = st.one_of(
-    st.builds(Ring, call_ids, ids, ids, short),
-    st.builds(Accepted, call_ids, ids),
-    st.builds(Rejected, call_ids, ids, st.integers(0, 255), st.text(max_size=30)),
-    st.builds(Cancelled, call_ids, ids),
-    st.builds(Chat, call_ids, ids, ids, st.text()),
-    st.builds(Terminate, call_ids, ids),
-    st.builds(Terminated, call_ids, ids),
-)
 
 
 @examples(400)

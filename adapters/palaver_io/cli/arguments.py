@@ -145,10 +145,10 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
     fault_options = FaultOptions(faults, found.seed)
     if found.command == "demo":
         return DemoOptions(fault_options)
-    if found.command in {"registry", "peer"}:
-        return read_people_options(found, fault_options)
     if found.tcp and faults != NO_FAULTS:
         parser.error("faults can't be injected into TCP, which would repair them: leave one out")
+    if found.command in {"registry", "peer"}:
+        return _make_people_options(parser, found, fault_options)
     if found.command in {"hub", "join"}:
         return _make_group_options(parser, found, fault_options)
     is_caller = found.command == "call"
@@ -171,6 +171,16 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
         timeout=found.timeout if is_caller else None,
         wait=is_caller and found.wait,
     )
+
+
+def _make_people_options(
+    parser: argparse.ArgumentParser, found: argparse.Namespace, fault_options: FaultOptions
+) -> RegistryOptions | PeerOptions:
+    if found.command == "peer" and found.address[1] == 0:
+        parser.error("port 0 can't be called: type the port that `palaver registry` has shown")
+    if found.dead_after is not None and found.timing != "default":
+        parser.error("--dead-after changes the default timing: leave it or --timing out")
+    return read_people_options(found, fault_options, _scale_timing(found.dead_after))
 
 
 def _make_group_options(

@@ -276,7 +276,8 @@ _REFUSALS: Final = {
     JoinRefusal.ROOM_FULL: "the room is full. Try again later, or another room.",
     JoinRefusal.NO_MORE_ROOMS: "it has as many rooms as it takes. Join another one.",
 }
-_FAILURES: Final = {
+_FAILURES: Final[dict[int, str]] = {
+    JoinRefusal.LATE: "The hub at {} is there, but does not answer. Try again later.",
     Reason.NO_ANSWER: "No answer from {}. Is `palaver hub` running there, is the address right, "
     "and do both sides use --tcp, or neither? A firewall may also be in the way.",
     Reason.CANCELLED: "The call was given up.",
@@ -399,7 +400,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
     def closed(self, address: str, notice: Closed, *, was_in: bool) -> None:
         """It is over."""
         said = f" ({notice.text})" if notice.text else ""
-        if notice.reason in JoinRefusal.__members__.values() and not was_in:
+        if notice.reason in _REFUSALS and not was_in:  # that was said already
             return
         if notice.clean and notice.by is Side.LOCAL:
             self._note("You have left.")
@@ -408,7 +409,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         elif was_in:
             self._note(f"It is over: {ending_name(notice.reason)}.{said}")
         elif notice.reason in _FAILURES:
-            self._note(_FAILURES[Reason(notice.reason)].format(address) + said)
+            self._note(_FAILURES[notice.reason].format(address) + said)
         else:
             self._note(f"Joining at {address} failed: {ending_name(notice.reason)}.{said}")
 

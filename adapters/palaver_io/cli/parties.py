@@ -27,6 +27,10 @@ class Party:
     name: str = ""
     address: Address = ("", 0)
     verified: bool = True
+    is_me: bool = False
+    """It is ourselves whom we asked for."""
+    was_calling: bool = False
+    """Whom we asked for was calling us: that has become the conversation."""
     is_ringing: bool = False
     is_open: bool = False
     is_leaving: bool = False
@@ -40,6 +44,10 @@ class Party:
     def takes_lines(self) -> bool:
         """Whether something can be said."""
         return self.is_open and not self.is_leaving
+
+    def wants(self, number: int, name: str) -> bool:
+        """Tell whether it is this one whom we asked for."""
+        return fold_name(self.wanted) in {str(number), fold_name(name)}
 
     @property
     def who(self) -> str:

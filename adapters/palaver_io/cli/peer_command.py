@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from palaver import Event, Heard, Notice, Peer
-from palaver_io.addresses import resolve_peer
-from palaver_io.opening import open_caller
+from palaver import Address, Event, Heard, Notice, Peer
+from palaver_io.addresses import local_host_towards, resolve_peer
+from palaver_io.opening import open_caller, open_listener
 from palaver_io.port import Port
 
 from .peer_output import JsonPeerOutput, PeerOutput, PlainPeerOutput
@@ -25,8 +25,14 @@ class PeerCommand:
 
     def __init__(self, options: PeerOptions) -> None:
         self.options = options
-        self.machine = self._make_machine(options.host, options.port)
+        self._machine: Peer | None = None
         self._output: PeerOutput | None = None
+
+    @property
+    def machine(self) -> Peer:
+        """What the driver runs; made by `open_port`."""
+        assert self._machine is not None
+        return self._machine
 
     def make_output(self, screen: Screen, *, numbered: bool) -> PeerOutput:
         """Make what tells people or programs; `numbered`: lines are known by their numbers."""
@@ -42,8 +48,13 @@ class PeerCommand:
         options = self.options
         try:
             registry = resolve_peer(options.host, options.port)
-            self.machine = self._make_machine(*registry)
-            return open_caller(registry, tcp=False)
+            if options.tcp:
+                # Where the registry sees us: only who can reach that can call.
+                port = open_listener(local_host_towards(registry), 0, tcp=True)
+            else:
+                port = open_caller(registry, tcp=False)
+            self._machine = self._make_machine(registry, port)
+            return port  # noqa: TRY300
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
@@ -63,6 +74,13 @@ class PeerCommand:
         )
         return PeerTalk(perform, self._output, policy)
 
-    def _make_machine(self, host: str, port: int) -> Peer:
+    def _make_machine(self, registry: Address, port: Port) -> Peer:
         options = self.options
-        return Peer(os.urandom, name=options.name, registry=(host, port), timing=options.timing)
+        return Peer(
+            os.urandom,
+            name=options.name,
+            registry=registry,
+            port=port.address[1] if options.tcp else 0,
+            streams=options.tcp,
+            timing=options.timing,
+        )

@@ -50,6 +50,9 @@ class PeerOutput(Teller):
     def registry(self, notice: Notice) -> None:
         """Something about the registry, or who is there."""
 
+    def learn(self, present: Present) -> None:
+        """These are there, whom nobody has asked for: to know their names later."""
+
     @abstractmethod
     def calling(self, one: Party) -> None:
         """We call somebody."""
@@ -281,6 +284,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
     def ringing(self, one: Party, *, asks: bool) -> None:
         """Somebody calls."""
         self._note(f"{one.introduction} calls.")
+        if one.verified:
+            self._names[one.peer] = one.name
         if not one.verified:
             self._note("The registry does not confirm who that is.")
         if asks:
@@ -289,6 +294,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
     def opened(self, one: Party) -> None:
         """Both want to talk."""
         self._note(f"Connected to {one.introduction}.")
+        if one.verified:
+            self._names[one.peer] = one.name
 
     def current(self, one: Party) -> None:
         """What is said now is for this one."""
@@ -319,12 +326,18 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
     def ended(self, one: Party, notice: CallEnded) -> None:
         """The call is over."""
         self._patience.pop(one.link, None)
+        if notice.outcome is Outcome.ALREADY and one.was_calling:
+            return
         said = f": {notice.text}" if notice.text else "."
         self._note(f"{_say_ended(one, notice)}{said}")
 
+    def learn(self, present: Present) -> None:
+        """These are there, whom nobody has asked for: to know their names later."""
+        self._names.update((one.id, one.name) for one in present.entries)
+
     def _list(self, notice: Present) -> None:
+        self.learn(notice)
         for one in notice.entries:
-            self._names[one.id] = one.name
             self._screen.out(f"{one.id:>5}  {escape(one.name)}  {format_address(one.address)}")
 
     def _is_time(self, key: int) -> bool:
@@ -394,7 +407,7 @@ def _say_ended(one: Party, notice: CallEnded) -> str:
         case Outcome.INACTIVE:
             return f"{one.who} is inactive: nobody who is here has that name or id"
         case Outcome.ALREADY:
-            return f"You are talking with {one.who} already, or that is you"
+            return "That is you" if one.is_me else f"You are talking with {one.who} already"
         case Outcome.REJECTED if ours:
             return f"You have turned {one.who} down"
         case Outcome.REJECTED:

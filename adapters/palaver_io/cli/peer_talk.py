@@ -60,6 +60,10 @@ terminate [WHO]      end a conversation, or your own call
 leave                end everything, tell the registry, and quit"""
 
 
+_TO_KNOW: Final = 1
+"""The ref of a list that is only asked for to know names; those of people are 0."""
+
+
 class NotYetError(Exception):
     """What a script asks for can't be done yet, but perhaps soon."""
 
@@ -94,6 +98,7 @@ class PeerTalk:
         self._held: deque[Line] = deque()
         self._status = EXIT_OK
         self._is_entered = False
+        self._id = 0
         self._is_stopping = False
         self._has_departed = False
         self._at_end = False
@@ -214,8 +219,10 @@ class PeerTalk:
             case CallOpened():
                 one.peer, one.name, one.address = notice.peer, notice.name, notice.address
                 one.verified, one.is_open, one.is_ringing = notice.verified, True, False
-                output.opened(one)
+                for other in self.parties:
+                    other.was_calling |= other is not one and other.wants(one.peer, one.name)
                 self.parties.use(one)
+                output.opened(one)
             case StillCalling():
                 output.still_calling(one, notice)
             case Heard():
@@ -237,6 +244,7 @@ class PeerTalk:
 
     def _end(self, one: Party, notice: CallEnded) -> None:
         self.parties.remove(one)
+        one.is_me = one.wants(self._id, self._policy.name)
         self._output.ended(one, notice)
         ended_well = notice.outcome is Outcome.TERMINATED or notice.by is Side.LOCAL
         if not self._policy.is_interactive and one.wanted and not ended_well:
@@ -244,17 +252,13 @@ class PeerTalk:
         self._end_if_done()
 
     def _take_of_registry(self, notice: Notice) -> None:
-        if isinstance(notice, Unanswered):
-            self._lists -= 1
-            self._output.problem("the registry went away before it could say who is there")
+        if isinstance(notice, Present | Unanswered):
+            self._take_answer(notice)
             return
         self._output.registry(notice)
-        if isinstance(notice, Present) and not notice.more:
-            self._lists -= 1
-        elif isinstance(notice, Present):
-            self._perform(Who(after=notice.entries[-1].id))
-        elif isinstance(notice, Enlisted):
-            self._is_entered = True
+        if isinstance(notice, Enlisted):
+            self._is_entered, self._id = True, notice.id
+            self._ask(Who(_TO_KNOW))
         elif isinstance(notice, Replaced | EnlistRefused):
             self._has_departed = True
             if isinstance(notice, Replaced) or not self._is_entered:
@@ -263,6 +267,28 @@ class PeerTalk:
         elif isinstance(notice, Departed):
             self._has_departed = True
             self._end_if_done()
+
+    def _take_answer(self, notice: Present | Unanswered) -> None:
+        is_for_us = notice.ref == _TO_KNOW
+        is_whole = False
+        if isinstance(notice, Present):
+            tell = self._output.learn if is_for_us else self._output.registry
+            tell(notice)
+            if notice.more and self._ask(Who(notice.ref, notice.entries[-1].id)):
+                return
+            is_whole = not notice.more
+        if not is_for_us:
+            self._lists -= 1
+            if not is_whole:
+                self._output.problem("the registry went away before it could say who is there")
+
+    def _ask(self, question: Who) -> bool:
+        """Ask the registry, unless it went away meanwhile; tell whether it was asked."""
+        try:
+            self._perform(question)
+        except UsageError:
+            return False
+        return True
 
     def _end_if_done(self) -> None:
         if self._is_stopping and self._has_departed and not self.parties:

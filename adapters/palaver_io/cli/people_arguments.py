@@ -13,7 +13,7 @@ from palaver.sim import Faults
 from palaver.wire.names import clean_name
 from palaver_io.addresses import DEFAULT_HOST, parse_address
 
-from .argument_types import take_count, take_seconds
+from .argument_types import take_count, take_dead_after, take_seconds
 
 if TYPE_CHECKING:
     from .arguments import FaultOptions
@@ -62,6 +62,7 @@ class RegistryOptions:
     state: Path | None
     max_entries: int
     driver: str
+    tcp: bool
     fault_options: FaultOptions
     timing: Timing
     json: bool
@@ -76,6 +77,7 @@ class PeerOptions:
     port: int
     accept: str
     driver: str
+    tcp: bool
     fault_options: FaultOptions
     timing: Timing
     timeout: float | None
@@ -121,7 +123,9 @@ def add_people_commands(
         "--state",
         metavar="FILE",
         type=Path,
-        help="keep ids and names in FILE, so that they outlive a restart",
+        help="keep ids and names in FILE, so that they outlive a restart; it also has the key by "
+        "which owners are known, so it is readable by you only. Written when somebody comes or "
+        "goes; if many do, about once a second",
     )
     registry.add_argument(
         "--max",
@@ -167,6 +171,16 @@ def add_people_commands(
             help="seed003: ask for everything exactly every 10 s, to watch it happen",
         )
         parser.add_argument(
+            "--dead-after",
+            metavar="S",
+            type=take_dead_after,
+            help="take who has not answered for S seconds for gone (default: 30); below 30 the "
+            "other timers shrink in proportion",
+        )
+        parser.add_argument(
+            "--tcp", action="store_true", help="over TCP, not UDP; a registry and all its people"
+        )
+        parser.add_argument(
             "--driver",
             choices=drivers,
             default=drivers[0],
@@ -176,10 +190,11 @@ def add_people_commands(
 
 
 def read_people_options(
-    found: argparse.Namespace, fault_options: FaultOptions
+    found: argparse.Namespace, fault_options: FaultOptions, scaled: Timing
 ) -> RegistryOptions | PeerOptions:
-    """Give what was asked for."""
+    """Give what was asked for; `scaled` is the default timing as `--dead-after` wants it."""
     host, port = found.address
+    timing = scaled if found.timing == "default" else TIMINGS[found.timing]
     if found.command == "registry":
         return RegistryOptions(
             host=host,
@@ -187,8 +202,9 @@ def read_people_options(
             state=found.state,
             max_entries=found.max,
             driver=found.driver,
+            tcp=found.tcp,
             fault_options=fault_options,
-            timing=TIMINGS[found.timing],
+            timing=timing,
             json=found.json,
         )
     return PeerOptions(
@@ -197,8 +213,9 @@ def read_people_options(
         port=port,
         accept=found.accept,
         driver=found.driver,
+        tcp=found.tcp,
         fault_options=fault_options,
-        timing=TIMINGS[found.timing],
+        timing=timing,
         timeout=found.timeout,
         wait=found.wait,
         json=found.json,

@@ -33,11 +33,13 @@ from .network import explain_bind_error
 from .people_arguments import RegistryOptions
 from .screen import Screen
 from .session import CannotStartError
+from .state_file import write_whole
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from .telling import JsonTeller, PlainTeller, Teller
 from .terminal import Prompt
 
 _MOST_SHOWN: Final = 50  # rows of the table
+_SAVE_EVERY: Final = 1.0  # seconds
 
 
 class RegistryOutput(Teller):
@@ -83,10 +85,15 @@ class JsonRegistryOutput(JsonTeller, RegistryOutput):
 class PlainRegistryOutput(PlainTeller, RegistryOutput):
     """The table on stdout, what changes it on stderr."""
 
+    def __init__(self, screen: Screen, *, tcp: bool) -> None:
+        super().__init__(screen)
+        self._tcp = tcp
+
     def serving(self, host: str, port: int, address: str) -> None:  # noqa: ARG002
         """The registry can be reached."""
+        option = " --tcp" if self._tcp else ""
         self._note(f"Registry at {address}.")
-        self._note(f"People come with:  palaver peer --name NAME --registry {address}")
+        self._note(f"People come with:  palaver peer --name NAME --registry {address}{option}")
 
     def joined(self, entry: Entry, *, resumed: bool) -> None:
         """Somebody is there."""
@@ -156,12 +163,10 @@ class RegistryTalk:
             entry = notice.entry
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             self._rows[entry.id] = (entry, since)
-            self._save()
             self._output.joined(entry, resumed=notice.resumed)
             self._show()
         elif isinstance(notice, Gone):
             self._rows.pop(notice.entry.id, None)
-            self._save()
             self._output.gone(notice.entry, notice.why)
             self._show()
 
@@ -174,6 +179,7 @@ class RegistryTalk:
         """Tell all who are there that this registry goes away; the state stays as it is."""
         self.status = max(self.status, status)
         if not self.is_over:
+            self._save()
             self.is_over = True
             self._perform(Retire())
 
@@ -189,15 +195,9 @@ class RegistryTalk:
             self._perform(TakeSnapshot())
 
     def _write(self, data: bytes) -> None:
-        """Put the state into its file, so that there is a whole one at any moment."""
         assert self._state is not None
-        part = self._state.with_name(f"{self._state.name}.part")
         try:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._state)
+            write_whole(self._state, data)
         except OSError as error:
             self._output.problem(
                 f"can't keep the state in {self._state}: {error.strerror}; it is lost in a restart"
@@ -212,13 +212,16 @@ class RegistryCommand:
 
     def __init__(self, options: RegistryOptions) -> None:
         self.options = options
-        self.machine = Registry(os.urandom, max_entries=options.max_entries, timing=options.timing)
+        self.machine = self._make_machine(None)
         self._output: RegistryOutput | None = None
 
     def make_output(self, screen: Screen, *, numbered: bool) -> RegistryOutput:  # noqa: ARG002
         """Make what tells people or programs."""
-        kind = JsonRegistryOutput if self.options.json else PlainRegistryOutput
-        self._output = kind(screen)
+        self._output = (
+            JsonRegistryOutput(screen)
+            if self.options.json
+            else PlainRegistryOutput(screen, tcp=self.options.tcp)
+        )
         return self._output
 
     def open_port(self) -> Port:
@@ -227,11 +230,11 @@ class RegistryCommand:
         if options.state is not None and options.state.exists():
             self._restore(options.state)
         try:
-            return open_listener(options.host, options.port, tcp=False)
+            return open_listener(options.host, options.port, tcp=options.tcp)
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
-            problem = explain_bind_error(error, options.host, options.port)
+            problem = explain_bind_error(error, options.host, options.port, tcp=options.tcp)
             raise CannotStartError(problem.replace("palaver listen", "palaver registry")) from error
 
     def make_talk(
@@ -244,14 +247,20 @@ class RegistryCommand:
         assert self._output is not None
         return RegistryTalk(perform, self._output, self.options.state)
 
+    def _make_machine(self, snapshot: bytes | None) -> Registry:
+        options = self.options
+        return Registry(
+            os.urandom,
+            max_entries=options.max_entries,
+            snapshot=snapshot,
+            snapshot_every=None if options.state is None else _SAVE_EVERY,
+            streams=options.tcp,
+            timing=options.timing,
+        )
+
     def _restore(self, path: Path) -> None:
         try:
-            self.machine = Registry(
-                os.urandom,
-                max_entries=self.options.max_entries,
-                snapshot=path.read_bytes(),
-                timing=self.options.timing,
-            )
+            self.machine = self._make_machine(path.read_bytes())
         except OSError as error:
             raise CannotStartError(f"can't read {path}: {error.strerror}") from error
         except UsageError as error:

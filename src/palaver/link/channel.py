@@ -183,6 +183,7 @@ class Channel:
                 if frame.number != inbox.next and inbox.has(frame.number):
                     self.counters.segments_repeated += 1
                 else:
+                    heard.progress = True
                     heard.violation = inbox.receive(frame, heard.messages)
             elif type(frame) is Ack:
                 heard.violation = self._acknowledge(frame, heard, now)
@@ -230,6 +231,7 @@ class Channel:
         if ack.credit > outbox.credit:
             outbox.grant(ack.credit)
         if acked:
+            heard.progress = True
             self._note_waiting(now)
         return self._deliver(ack.wanted, heard)
 

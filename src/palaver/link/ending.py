@@ -12,7 +12,7 @@ from palaver.wire.messages import Bye
 from palaver.wire.packets import Reset
 
 from .events import Abort, Closed, Leave, Side, Undelivered
-from .talking import resume, tell_held_back
+from .talking import grant_time, resume, tell_held_back
 
 if TYPE_CHECKING:
     from .link import Link
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def say_bye(link: Link, leave: Leave, now: float, out: list[Action]) -> None:
     """Begin to close."""
     link.farewell.settle(leave.reason, Side.LOCAL, leave.text)
-    link.until = now + link.context.timing.close_flush
+    link.farewell.until = now + link.context.timing.close_flush_max
+    grant_time(link, now)
     link.channel.outbox.put_reserved(Bye(leave.reason, leave.text).encode())
     # Nobody will ask for what is held back any more.
     resume(link, None, now, out)
@@ -30,7 +31,8 @@ def say_bye(link: Link, leave: Leave, now: float, out: list[Action]) -> None:
 def answer_bye(link: Link, bye: Bye, now: float, _: list[Action]) -> None:
     """Close because the peer does."""
     link.farewell.settle(bye.reason, Side.PEER, bye.text)
-    link.until = now + link.context.timing.close_flush
+    link.farewell.until = now + link.context.timing.close_flush_max
+    grant_time(link, now)
     link.channel.outbox.put_reserved(Bye().encode())
     note_bye(link, bye, now, _)
 

@@ -11,7 +11,7 @@ from .events import Side
 class Farewell:
     """FIN and BYE of either side, and why the link ends."""
 
-    __slots__ = ("by", "bye_heard", "fin_heard", "fin_said", "last_word", "reason", "text")
+    __slots__ = ("by", "bye_heard", "fin_heard", "fin_said", "last_word", "reason", "text", "until")
 
     def __init__(self) -> None:
         self.fin_said = False
@@ -20,6 +20,8 @@ class Farewell:
         self.reason: int = Reason.LEFT
         self.by = Side.LOCAL
         self.text = ""
+        # When a close by agreement must be over, however well it gets on.
+        self.until = float("inf")
         # The packet to be repeated to a peer that goes on talking: a CLOSE, or the last ACK.
         self.last_word: bytes | None = None
 
@@ -31,8 +33,8 @@ class Farewell:
         """Give an independent twin."""
         return copy_slots(self)
 
-    def key(self) -> tuple[object, ...]:
-        """Give the state as a comparable value."""
+    def key(self, now: float) -> tuple[object, ...]:
+        """Give the state as a comparable value, times relative to `now`."""
         return (
             self.fin_said,
             self.fin_heard,
@@ -41,4 +43,5 @@ class Farewell:
             self.by,
             self.text,
             self.last_word,
+            self.until - now,
         )

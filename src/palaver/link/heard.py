@@ -13,10 +13,12 @@ from .outbox import Pending
 class Heard:
     """What a packet from the peer brought."""
 
-    __slots__ = ("close", "delivered", "messages", "violation")
+    __slots__ = ("close", "delivered", "messages", "progress", "violation")
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
         self.delivered: Sequence[Pending] = ()
         self.close: Close | None = None
         self.violation: Reason | None = None
+        # Whether a segment came that is new, or an ACK that is.
+        self.progress = False

@@ -299,7 +299,7 @@ class Link(StateMachine):
             None if self.until is None else self.until - now,
             None if self.caller is None else self.caller.key(now),
             None if self.callee is None else self.callee.key(),
-            self.farewell.key(),
+            self.farewell.key(now),
             self.channel.key(now),
         )
 

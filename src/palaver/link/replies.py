@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from palaver.machine import Address
 
 from .hosts import host_of
@@ -21,7 +23,7 @@ class ReplyBudget:
     def __init__(self, rate: int) -> None:
         self._rate = rate
         # By host, the one answered last at the end: tokens, and when that was counted.
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
         """Give how many hosts are remembered."""

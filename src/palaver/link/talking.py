@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .link import Link
 
 _OPEN = State.OPEN
+_FLUSHING = {State.CLOSING, State.ANSWERING}
 
 
 def queue(link: Link, send: Send, now: float, _: list[Action]) -> None:
@@ -67,7 +68,14 @@ def receive(link: Link, heard: Heard, now: float, out: list[Action]) -> None:
     elif heard.violation is not None:
         link.step(Input.VIOLATION, heard.violation, now, out)
     if link.state is not _OPEN:
+        if heard.progress and link.state in _FLUSHING:
+            grant_time(link, now)
         check_flushed(link, now, out)
+
+
+def grant_time(link: Link, now: float) -> None:
+    """Let a close that gets on go on."""
+    link.until = min(now + link.context.timing.close_flush, link.farewell.until)
 
 
 def hand_over(link: Link, messages: list[bytes], now: float, out: list[Action]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from palaver.machine import Address, copy_slots
@@ -46,7 +47,7 @@ class Tombstones:
         self._seconds = seconds
         self._bound = bound
         # In the order of their ends, which is that of their expiry.
-        self._by_number: dict[int, Tombstone] = {}
+        self._by_number: OrderedDict[int, Tombstone] = OrderedDict()
         self._by_local: dict[int, Tombstone] = {}
         self._by_peer: dict[tuple[Address, int], Tombstone] = {}
 

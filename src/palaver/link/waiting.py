@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from palaver.machine import Address
@@ -24,7 +25,7 @@ class WaitingRoom:
     __slots__ = ("_waits",)
 
     def __init__(self) -> None:
-        self._waits: dict[tuple[Address, int], Wait] = {}
+        self._waits: OrderedDict[tuple[Address, int], Wait] = OrderedDict()
 
     def __len__(self) -> int:
         """Give how many wait."""

@@ -38,8 +38,8 @@ def be_called(peer: Peer, link: int, ring: Ring, now: float, out: list[Action]) 
         return
     for ours in peer.calls:
         is_same = ours.state is CallState.CALLING and ours.peer == ring.caller
-        if is_same and (ours.link == link or ours.address == address):
-            cross(peer, ours, Crossing(ring, link), now, out)
+        if is_same and (ours.link == link or peer.client.is_from(address, ours.address)):
+            cross(peer, ours, Crossing(ring, link, ours.address), now, out)
             return
     if peer.calls.by_link(link) is not None or not peer.has_room:
         turn_down(peer, link, ring, Rejection.BUSY, now, out)
@@ -58,7 +58,8 @@ def turn_down(
     peer: Peer, link: int, ring: Ring, code: Rejection, now: float, out: list[Action]
 ) -> None:
     """Reject a RING of which the program is not told."""
-    sender = peer.client.id or ring.callee
+    # The ids of a call stay those of its RING; only who is not meant says another.
+    sender = (code is Rejection.NOT_ME and peer.client.id) or ring.callee
     peer._tell(link, Rejected(ring.call, sender, code).encode(), now, out)
     if peer.calls.by_link(link) is None:
         peer.expect(link, None)
@@ -82,13 +83,14 @@ def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Act
     """Take what the registry knows of one who calls."""
     if call.state is not CallState.CHECKING:
         return
-    if entry is None or entry.address != peer._address_of(call.link):
+    if entry is None or not peer.client.is_from(peer._address_of(call.link), entry.address):
         peer.step(call, CallInput.CHECKED, None, now, out)
         return
-    call.name, call.verified = entry.name, True
+    call.name, call.address, call.verified = entry.name, entry.address, True
     for ours in peer.calls:
         if ours.is_to(entry, peer.client.era):
-            crossing = Crossing(Ring(call.id, call.peer, call.us, call.name), call.link)
+            ring = Ring(call.id, call.peer, call.us, call.name)
+            crossing = Crossing(ring, call.link, entry.address)
             peer.step(call, CallInput.FOLDED, None, now, out)
             cross(peer, ours, crossing, now, out)
             return

@@ -22,7 +22,7 @@ from palaver.wire.peer import (
 from palaver.wire.registry import Entry
 
 from .calls import Call, Crossing
-from .duo import Say
+from .duo_events import Say
 from .peer_events import CallEnded, CallOpened, Heard, Outcome, Reject, Ringing, StillCalling
 from .peer_states import CallInput, CallState
 
@@ -139,7 +139,7 @@ def cross(peer: Peer, call: Call, crossing: Crossing, now: float, out: list[Acti
     peer.calls.bind(call, crossing.link)
     call.us, call.peer, call.verified = ring.callee, ring.caller, True
     call.era = peer.client.era
-    call.address = peer._address_of(crossing.link) or call.address
+    call.address = crossing.address
     call.name = call.name or ring.name
     call.ring_at = call.until = _FOREVER
     if spare and spare != crossing.link:
@@ -238,7 +238,6 @@ def hang_up(peer: Peer, call: Call, _: object, now: float, out: list[Action]) ->
 def leave(peer: Peer, call: Call, now: float, out: list[Action]) -> None:
     """Close the link when all is said; its end is the call's."""
     call.ring_at = call.until = _FOREVER
-    peer.calls.remember(call.id, Rejection.OVER, now)
     peer._pass_on(Leave(call.link), now, out)
 
 

@@ -22,10 +22,11 @@ _NOWHERE: Address = ("", 0)
 
 @value
 class Crossing:
-    """A call of the peer's, on its link, that has crossed ours."""
+    """A call of the peer's, on its link, that has crossed ours; and where one calls the peer."""
 
     ring: Ring
     link: int
+    address: Address
 
 
 class Call:

@@ -86,15 +86,18 @@ class Membership:
         "id",
         "link",
         "name",
+        "port",
         "requests",
         "state",
         "token",
         "until",
     )
 
-    def __init__(self, address: Address, name: str, timing: Timing) -> None:
+    def __init__(self, address: Address, name: str, timing: Timing, port: int = 0) -> None:
         self.address = address
         self.name = name
+        # Where we take calls, if they come by streams; else 0.
+        self.port = port
         self.state = ClientState.OUT
         self.link = 0
         # Our id and what proves it, as the registry last gave them; 0 if it never did.
@@ -124,6 +127,15 @@ class Membership:
     def can_ask(self) -> bool:
         """Whether one more request can be made now."""
         return self.is_entered and len(self.requests) < MAX_REQUESTS
+
+    def is_from(self, seen: Address | None, known: Address) -> bool:
+        """Tell whether who is seen at one address may be the one who is called at the other.
+
+        Of a stream only the host says something about who has opened it.
+        """
+        if seen is None or not self.port:
+            return seen == known
+        return seen[0] == known[0]
 
     def rename(self, name: str) -> None:
         """Go by another name; what proved the old one is worth nothing for it."""
@@ -324,4 +336,4 @@ _ACTIONS: dict[str, Callable[[Membership, Peer, Any, float, list[Action]], None]
 def register_message(client: Membership) -> bytes:
     """Give the REGISTER with which the link to the registry begins."""
     number = client.id if client.token != NO_TOKEN else 0
-    return Register(client.name, number, client.token).encode()
+    return Register(client.name, number, client.token, client.port).encode()

@@ -45,13 +45,13 @@ from palaver.wire.peer import (
     check_chat,
     decode_peer,
 )
-from palaver.wire.registry import Entry, RegistryMessage, decode_registry
+from palaver.wire.registry import MAX_PORT, Entry, RegistryMessage, decode_registry
 
 from . import peer_events as told
 from .being_called import be_rung, check
 from .call_actions import ACTIONS, RING_REF
 from .calls import Call, Calls
-from .duo import Say
+from .duo_events import Say
 from .membership import Membership, Purpose, Request, register_message
 from .peer_states import CALLS, CLIENT, CallInput, CallState, ClientInput
 from .role import Options, Role
@@ -67,6 +67,9 @@ _SPARE_LINKS = 16
 class Peer(Role[PeerMessage | RegistryMessage]):
     """A client of the registry at `registry`, called `name`, that makes and takes calls.
 
+    With `streams`, `port` is where it takes them, which others learn from the registry: who calls
+    by a stream comes from a port that nobody can call.
+
     Takes `Enlist`, `Depart`, `Who`, `Connect`, `Accept`, `Reject`, `Terminate`, `Say`, `Pause` and
     `Resume`. Tells what is in `peer_events`, and `Delivered`, `Overdue`, `Undelivered`, `Writable`.
     """
@@ -74,16 +77,28 @@ class Peer(Role[PeerMessage | RegistryMessage]):
     __slots__ = ("_draws", "_limits", "_silent", "calls", "client", "ignored", "timing")
 
     def __init__(
-        self, entropy: Entropy, *, name: str, registry: Address, **options: Unpack[Options]
+        self,
+        entropy: Entropy,
+        *,
+        name: str,
+        registry: Address,
+        port: int = 0,
+        **options: Unpack[Options],
     ) -> None:
-        """Make a peer that does nothing yet. Raises UsageError for a name that can't be had."""
+        """Make a peer that does nothing yet.
+
+        Raises UsageError for a name that can't be had, and for a port without streams or streams
+        without a port.
+        """
         name = clean_name(name)
+        if not (0 < port <= MAX_PORT if options.get("streams", False) else port == 0):
+            raise UsageError("a peer has a port of its own, from 1 to 65535, on streams only")
         self._limits = options.get("limits", DEFAULT_LIMITS)
         most = self._limits.calls + _SPARE_LINKS
         super().__init__(entropy, answers=(ROLE,), max_inbound=most, **options)
         self.timing = options.get("timing", DEFAULT_TIMING)
         self._draws = Draws(lambda size: blake2s(entropy(size), person=b"calls").digest())
-        self.client = Membership(registry, name, self.timing)
+        self.client = Membership(registry, name, self.timing, port)
         self.calls = Calls(self.timing.answered, self._limits.answered)
         # Links of callers without a call, and until when that may last, soonest first.
         self._silent: OrderedDict[int, float] = OrderedDict()

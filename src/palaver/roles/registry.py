@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from palaver.entropy import Entropy
 from palaver.link.events import Closed, Delivered, Leave, Opened, Send, Undelivered
-from palaver.machine import Action, Address, Event, Notice, UsageError, WouldBlock
+from palaver.machine import Action, Address, Event, Notice, UsageError, WouldBlock, copy_slots
 from palaver.timing import DEFAULT_TIMING
 from palaver.wire.errors import Reason
 from palaver.wire.names import clean_name, fold_name
@@ -42,12 +42,15 @@ from palaver.wire.registry import (
     is_tellable,
 )
 
+from .autosave import Autosave
 from .registry_events import Gone, Joined, Retire, Snapshot, TakeSnapshot, Why
 from .registry_table import SECRET_SIZE, RegistryTable, Row
 from .role import Options, Role
 from .roster import Roster
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from typing_extensions import Unpack
 
 _FOREVER = float("inf")
@@ -75,14 +78,18 @@ class Registry(Role[RegistryMessage]):
 
     `max_entries` bounds who may be there. `snapshot` is what `snapshot()` gave before a restart:
     those that were there then get their ids back, and for a while nobody else gets their names.
+    With `snapshot_every`, in seconds, it tells a `Snapshot` when the table has changed: at once, or
+    if there were many of late, that often (`autosave`).
     """
 
     __slots__ = (
+        "_autosave",
         "_begun",
         "_contending",
         "_contests",
         "_entered",
         "_roster",
+        "_streams",
         "_table",
         "_timing",
         "_unmet",
@@ -95,16 +102,19 @@ class Registry(Role[RegistryMessage]):
         *,
         max_entries: int = 16384,
         snapshot: bytes | None = None,
+        snapshot_every: float | None = None,
         **options: Unpack[Options],
     ) -> None:
         """Make a registry. Raises UsageError for a bad bound, or a snapshot that is damaged."""
         if max_entries < 1:
             raise UsageError(f"max_entries must be at least 1, not {max_entries}")
+        self._autosave = None if snapshot_every is None else Autosave(snapshot_every)
         super().__init__(
             entropy, answers=(ROLE,), max_inbound=max_entries + _SPARE_LINKS, **options
         )
         self.max_entries = max_entries
         self._timing = options.get("timing", DEFAULT_TIMING)
+        self._streams = options.get("streams", False)
         if snapshot is None:
             secret = blake2s(entropy(SECRET_SIZE), person=b"registry").digest()
             self._table = RegistryTable(secret)
@@ -162,13 +172,16 @@ class Registry(Role[RegistryMessage]):
         if not self._begun:
             self._begun = True
             self._table.keep_until(now + self._timing.keep_name)
+        if self._autosave is not None:
+            self._autosave.go_on(self._table, now, out)
 
     @property
     def _due(self) -> float:
         unmet = next(iter(self._unmet.values()), _FOREVER)
         contest = next(iter(self._contests.values()), None)
         contested = _FOREVER if contest is None else contest.until
-        return min(unmet, contested, self._table.deadline, self._roster.due)
+        saving = _FOREVER if self._autosave is None else self._autosave.due
+        return min(unmet, contested, self._table.deadline, self._roster.due, saving)
 
     def _on_time(self, now: float, out: list[Action], /) -> None:
         self._table.expire(now)
@@ -183,6 +196,8 @@ class Registry(Role[RegistryMessage]):
             self._take_name(name, now, out)
         if self._roster.due <= now:
             self._announce(now, out)
+        if self._autosave is not None:
+            self._autosave.go_on(self._table, now, out)
 
     # What the links tell
 
@@ -196,7 +211,7 @@ class Registry(Role[RegistryMessage]):
         self, opened: Opened, message: RegistryMessage, now: float, out: list[Action], /
     ) -> None:
         link = opened.link
-        if type(message) is Register and link in self._unmet and link not in self._contending:
+        if self._is_claim(message, link):
             self._register(link, message, now, out)
         elif link not in self._entered:
             self._give_up(link, Reason.PROTOCOL_ERROR, now, out)
@@ -210,6 +225,15 @@ class Registry(Role[RegistryMessage]):
             self._tell(link, Erased().encode(), now, out)
         else:
             self._give_up(link, Reason.PROTOCOL_ERROR, now, out)
+
+    def _is_claim(self, message: RegistryMessage, link: int) -> TypeGuard[Register]:
+        """Tell whether this is a REGISTER, in its place, with a port on a stream only."""
+        return (
+            type(message) is Register
+            and link in self._unmet
+            and link not in self._contending
+            and (self._streams or not message.port)
+        )
 
     def _closed(self, closed: Closed, _: Opened | None, now: float, out: list[Action], /) -> None:
         link = closed.link
@@ -236,7 +260,7 @@ class Registry(Role[RegistryMessage]):
     # Joining
 
     def _register(self, link: int, claim: Register, now: float, out: list[Action]) -> None:
-        address = self._address_of(link)
+        address = self._call_address(link, claim)
         try:
             name = clean_name(claim.name)
         except UsageError:
@@ -246,7 +270,7 @@ class Registry(Role[RegistryMessage]):
             self._refuse(link, Refusal.NO_ADDRESS, now, out)
             return
         holder = self._table.holder(name)
-        is_owner = self._table.proves(claim.id, claim.token, name)
+        is_owner = self._table.owns(claim.id, claim.token, name)
         if holder is None:
             self._enter(link, name, address, claim.id if is_owner else 0, now, out)
         elif is_owner and holder.id == claim.id:
@@ -255,6 +279,13 @@ class Registry(Role[RegistryMessage]):
             self._contest(holder, link, claim, now, out)
         else:
             self._refuse(link, Refusal.NAME_TAKEN, now, out)
+
+    def _call_address(self, link: int, claim: Register) -> Address | None:
+        """Give where others can call: on a stream, at the port that the client has named."""
+        seen = self._address_of(link)
+        if seen is None or not self._streams:
+            return seen
+        return (seen[0], claim.port) if claim.port else None
 
     def _enter(
         self, link: int, name: str, address: Address, number: int, now: float, out: list[Action]
@@ -290,6 +321,7 @@ class Registry(Role[RegistryMessage]):
         self._tell(link, Registered(row.id, token).encode(), now, out)
         entry = self._entry(row, now)
         self._roster.note(encode_change(entry), now)
+        self._has_changed()
         out.append(Joined(entry, resumed))
 
     def _refuse(self, link: int, code: Refusal, now: float, out: list[Action]) -> None:
@@ -335,6 +367,7 @@ class Registry(Role[RegistryMessage]):
         assert row is not None
         self._roster.forget(link)
         self._roster.note(encode_change(number), now)
+        self._has_changed()
         out.append(Gone(self._entry(row, now), why))
         contest = self._end_contest(row.name)
         if contest is not None:
@@ -363,13 +396,17 @@ class Registry(Role[RegistryMessage]):
             entries.append(entry)
         self._tell(link, Page(asked.request, more, tuple(entries)).encode(), now, out)
 
+    def _has_changed(self) -> None:
+        if self._autosave is not None:
+            self._autosave.is_due = True
+
     def _row(self, link: int) -> Row | None:
         number = self._entered.get(link)
         return None if number is None else self._table.by_id(number)
 
     def _entry(self, row: Row, now: float) -> Entry:
         """Give an entry as others are told of it: at the address where its owner is now."""
-        address = self._address_of(row.link)
+        address = None if self._streams else self._address_of(row.link)
         if address is not None and address != row.address and is_tellable(address):
             row.address = address
         return Entry(row.id, row.name, row.address, min(int(now - row.since), _MAX_AGE))
@@ -394,6 +431,7 @@ class Registry(Role[RegistryMessage]):
         twin._contests = self._contests.copy()
         twin._contending = self._contending.copy()
         twin._roster = self._roster.clone()
+        twin._autosave = copy_slots(self._autosave) if self._autosave is not None else None
         return twin
 
     def state_key(self, now: float) -> tuple[object, ...]:
@@ -405,4 +443,5 @@ class Registry(Role[RegistryMessage]):
             tuple((link, until - now) for link, until in self._unmet.items()),
             tuple((n, c.link, c.claim, c.until - now) for n, c in self._contests.items()),
             self._roster.key(now),
+            None if self._autosave is None else self._autosave.key(now),
         )

@@ -105,6 +105,17 @@ class RegistryTable:
         """Tell whether a token is that of this id and name."""
         return number != 0 and token == self.token(number, name)
 
+    def owns(self, number: int, token: bytes, name: str) -> bool:
+        """Tell whether one may have this id, by its token.
+
+        Not if somebody else has it, who got it because a registry that broke off had not kept
+        who was there last.
+        """
+        if not self.proves(number, token, name):
+            return False
+        entry = self._by_id.get(number)
+        return entry is None or fold_name(entry.name) == fold_name(name)
+
     # Mutators
 
     def enter(self, name: str, address: Address, link: int, now: float, number: int = 0) -> Row:
@@ -153,9 +164,14 @@ class RegistryTable:
 
     # Across a restart
 
-    def snapshot(self) -> bytes:
-        """Give the table, without links and addresses, for `restore`."""
-        parts = [_HEAD.pack(_MARK, self._secret, self.next_id & MAX_ID, len(self._by_id))]
+    def snapshot(self, reserve: int = 0) -> bytes:
+        """Give the table, without links and addresses, for `restore`.
+
+        Its successor gives none of the next `reserve` ids to anybody new: they may be given out
+        before there is another snapshot.
+        """
+        next_id = min(self.next_id + reserve, MAX_ID + 1)
+        parts = [_HEAD.pack(_MARK, self._secret, next_id & MAX_ID, len(self._by_id))]
         for entry in self._by_id.values():
             name = entry.name.encode()
             parts += [_ENTRY.pack(entry.id, len(name)), name]

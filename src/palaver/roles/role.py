@@ -64,6 +64,8 @@ M = TypeVar("M")
 
 _FOREVER = float("inf")
 _TICK = Tick()
+_FROM_OUTSIDE = (Datagram, Unreachable, StreamEnded)
+_OUTCOMES = (Delivered, Undelivered)
 
 
 class Options(TypedDict, total=False):
@@ -237,7 +239,7 @@ class Role(StateMachine, Generic[M]):
     # Events
 
     def _take(self, event: Event, now: float, out: list[Action]) -> None:
-        if isinstance(event, Datagram | Unreachable | StreamEnded):
+        if isinstance(event, _FROM_OUTSIDE):
             self._pass_on(event, now, out)
         elif isinstance(event, Tick):
             self._tick(now, out)
@@ -274,7 +276,7 @@ class Role(StateMachine, Generic[M]):
                 notice = Closed(link, notice.ref, given_up, Side.LOCAL)
             self._calling.pop(link, None)
             self._closed(notice, self._open.pop(link, None), now, out)
-        elif isinstance(notice, Delivered | Undelivered):
+        elif isinstance(notice, _OUTCOMES):
             self._told(notice, now, out)
         elif getattr(notice, "link", None) not in self._given_up:
             self._look_at_other(notice, now, out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2s
+from struct import Struct
 from typing import TypeAlias
 
 from palaver.machine import UsageError
@@ -14,7 +16,13 @@ from .messages import decode_text
 ROLE = "duo"
 INTRODUCE = 16
 TEXT = 17
+TWIN = 128
+SAME = 129
 MAX_NAME = 64
+PROOF_SIZE = 16
+MAX_TWINS = 8
+"""TWINs that the caller of a link says on it."""
+_IDS = Struct("!4Q")
 
 
 @value
@@ -39,7 +47,44 @@ class Text:
         return b"\x11" + self.text.encode()
 
 
-DuoMessage: TypeAlias = Introduce | Text
+@value
+class Twin:
+    """A question, by the caller of a link: did you call me too, on the link that `proof` names?"""
+
+    proof: bytes
+
+    def encode(self) -> bytes:
+        """Give the message."""
+        return b"\x80" + self.proof
+
+
+@value
+class Same:
+    """The answer to a Twin on the same link: whether the two links are to be one conversation."""
+
+    proof: bytes
+    yes: bool
+
+    def encode(self) -> bytes:
+        """Give the message."""
+        return (b"\x81\1" if self.yes else b"\x81\0") + self.proof
+
+
+@value
+class LinkIds:
+    """The two ids of a link."""
+
+    caller: int
+    callee: int
+
+
+def prove_twins(said_on: LinkIds, other: LinkIds) -> bytes:
+    """Give what only those can say on the link `said_on` who have the link `other` too."""
+    ids = _IDS.pack(said_on.caller, said_on.callee, other.caller, other.callee)
+    return blake2s(ids, digest_size=PROOF_SIZE).digest()
+
+
+DuoMessage: TypeAlias = Introduce | Text | Twin | Same
 
 
 def decode_duo(message: bytes) -> DuoMessage | None:
@@ -55,6 +100,14 @@ def decode_duo(message: bytes) -> DuoMessage | None:
         if len(message) > 1 + MAX_NAME:
             raise DecodeError(f"a name of {len(message) - 1} bytes; {MAX_NAME} are allowed")
         return Introduce(decode_text(message, 1))
+    if message[0] == TWIN:
+        if len(message) != 1 + PROOF_SIZE:
+            raise DecodeError(f"a TWIN has {PROOF_SIZE} bytes, not {len(message) - 1}")
+        return Twin(message[1:])
+    if message[0] == SAME:
+        if len(message) != 2 + PROOF_SIZE or message[1] > 1:
+            raise DecodeError(f"a SAME has 0 or 1 and {PROOF_SIZE} bytes")
+        return Same(message[2:], message[1] == 1)
     return None
 
 

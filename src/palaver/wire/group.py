@@ -59,7 +59,7 @@ class JoinRefusal(IntEnum):
     NAME_TAKEN = 128
     """Somebody of that name is in the room."""
     BAD_NAME = 129
-    """The name can't be taken: it is empty, too long, or not printable."""
+    """The name can't be taken: it has what does not print, or is too long in normal form C."""
     BAD_ROOM = 130
     """There can be no room of that name."""
     ROOM_FULL = 131
@@ -69,7 +69,7 @@ class JoinRefusal(IntEnum):
     TAKEN_OVER = 133
     """The member came back on another link."""
     LATE = 134
-    """No JOIN came in time."""
+    """No JOIN came in time, or no answer to it."""
 
 
 def ending_name(code: int) -> str:
@@ -264,6 +264,8 @@ def _decode_admitted(message: bytes) -> Admitted:
     _, how, token, number, taken, members = _ADMITTED.unpack_from(message)
     if how > Welcome.GAP:
         raise DecodeError(f"admitted in way {how}")
+    if how == Welcome.RESUMED and members:
+        raise DecodeError("who has missed nothing has the names already")
     return Admitted(how, token, number, taken, members, decode_name(message[_ADMITTED.size :]))
 
 
@@ -292,7 +294,7 @@ def _decode_receipt(message: bytes) -> Receipt:
         raise DecodeError("too many runs")
     runs = tuple(Run(*_RUN.unpack_from(message, at)) for at in range(1, len(message), _RUN.size))
     for run in runs:
-        if not run.first or not run.count or run.first > LAST_NUMBER - run.count:
+        if not run.first or not run.count or run.first - 1 > LAST_NUMBER - run.count:
             raise DecodeError("a run of posts that there can't be")
     return Receipt(runs)
 

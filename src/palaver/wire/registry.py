@@ -29,6 +29,7 @@ MAX_REQUESTS = 32
 """Requests of one client that may wait for their answers."""
 
 _ID = Struct("!BI")
+_REGISTER = Struct("!BI16sH")
 _PAIR = Struct("!BII")
 _ENTRY = Struct("!IIHB")
 
@@ -43,7 +44,7 @@ class Refusal(IntEnum):
     FULL = 3
     """The registry has as many entries as it takes."""
     NO_ADDRESS = 4
-    """The address that the client is seen at can't be told to others."""
+    """Others can't be told where the client can be called."""
 
 
 @value
@@ -74,16 +75,20 @@ def is_tellable(address: Address) -> bool:
 
 @value
 class Register:
-    """Client: enter me as `name`; and, if I have an id from before, this proves it."""
+    """Client: enter me as `name`; and, if I have an id from before, this proves it.
+
+    `port` is where it takes calls, if the link goes by a stream, and else 0.
+    """
 
     KIND: ClassVar[int] = 16
     name: str
     id: int = 0
     token: bytes = NO_TOKEN
+    port: int = 0
 
     def encode(self) -> bytes:
         """Give the message."""
-        return _ID.pack(self.KIND, self.id) + self.token + self.name.encode()
+        return _REGISTER.pack(self.KIND, self.id, self.token, self.port) + self.name.encode()
 
 
 @value
@@ -258,11 +263,11 @@ def decode_registry(message: bytes) -> RegistryMessage | None:
 
 
 def _register(message: bytes) -> Register:
-    start = _ID.size + TOKEN_SIZE
+    start = _REGISTER.size
     if not start <= len(message) <= start + MAX_NAME:
         raise DecodeError("a REGISTER is too short or too long")
-    _, number = _ID.unpack_from(message)
-    return Register(decode_text(message, start), number, message[_ID.size : start])
+    _, number, token, port = _REGISTER.unpack_from(message)
+    return Register(decode_text(message, start), number, token, port)
 
 
 def _lookup(message: bytes) -> Lookup:

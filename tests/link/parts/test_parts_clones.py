@@ -376,7 +376,7 @@ SPECIMENS: list[Specimen[Any]] = [
         "Farewell",
         make_farewell,
         Farewell.clone,
-        Farewell.key,
+        lambda farewell: farewell.key(NOW),
         [hear_bye, lambda farewell: farewell.settle(3, Side.PEER, "text")],
     ),
     Specimen(

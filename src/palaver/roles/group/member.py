@@ -45,9 +45,9 @@ from palaver.wire.messages import check_reason
 
 from . import membership
 from .events import JoinRoom, Post
-from .membership import GIVE_UP, OVERDUE, REDIAL, Membership
+from .membership import Membership
 from .rules import DEFAULT_MEMBER_RULES, MemberRules
-from .states import MEMBER_TABLE, MemberInput, MemberState
+from .states import GIVE_UP, LATE, MEMBER_TABLE, OVERDUE, REDIAL, MemberInput, MemberState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -191,6 +191,11 @@ class Member(Role[GroupMessage]):
         join = Join(one.name if one.token else order.name, order.room, backlog, one.token, one.last)
         self._tell(dialing.link, join.encode(), now, out)
 
+    def _opened(self, opened: Opened, now: float, _: list[Action], /) -> None:
+        one = self.by_link.get(opened.link)
+        if one is not None:
+            self.timers.set((LATE, one.number), now + self.rules.admit_within)
+
     def _heard(self, opened: Opened, message: GroupMessage, now: float, out: list[Action]) -> None:
         one = self.by_link.get(opened.link)
         if one is None:
@@ -205,6 +210,7 @@ class Member(Role[GroupMessage]):
         one = self.by_link.pop(closed.link, None)
         if one is not None:
             one.link = 0
+            self.timers.clear((LATE, one.number))
             may_come_back = closed.reason in MAY_COME_BACK
             what = MemberInput.LOST if may_come_back else MemberInput.ENDED
             self.step(one, what, closed, now, out)
@@ -241,8 +247,7 @@ class Member(Role[GroupMessage]):
             if timer == OVERDUE:
                 self._report_overdue(one, now, out)
             else:
-                what = MemberInput.REDIAL if timer == REDIAL else MemberInput.GIVE_UP
-                self.step(one, what, None, now, out)
+                self.step(one, _TIMERS[timer], None, now, out)
 
     def _report_overdue(self, one: Membership, now: float, out: list[Action]) -> None:
         """Report, once, the posts that the hub has not taken for long."""
@@ -284,7 +289,7 @@ class Member(Role[GroupMessage]):
         """Give the endpoint a command."""
         self._pass_on(event, now, out)
 
-    def give_up(self, link: int, reason: Reason, now: float, out: list[Action]) -> None:
+    def give_up(self, link: int, reason: int, now: float, out: list[Action]) -> None:
         """End a link now: its end will be told like that of any other."""
         self._give_up(link, reason, now, out)
 
@@ -297,7 +302,7 @@ class Member(Role[GroupMessage]):
     def forget(self, one: Membership, reason: int) -> None:
         """Take note that it is over."""
         del self.memberships[one.number]
-        for timer in (REDIAL, GIVE_UP, OVERDUE):
+        for timer in (REDIAL, GIVE_UP, OVERDUE, LATE):
             self.timers.clear((timer, one.number))
         self._ended[one.number] = reason
         if len(self._ended) > MOST_ENDED:
@@ -325,6 +330,12 @@ class Member(Role[GroupMessage]):
             self._last,
         )
 
+
+_TIMERS = {
+    REDIAL: MemberInput.REDIAL,
+    GIVE_UP: MemberInput.GIVE_UP,
+    LATE: MemberInput.LATE,
+}
 
 _MESSAGES: dict[type[GroupMessage], MemberInput] = {
     Admitted: MemberInput.ADMITTED,

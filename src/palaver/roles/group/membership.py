@@ -11,18 +11,25 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from palaver.link.events import Abort, Closed, Leave, Pause, Side, Undelivered, Writable
+from palaver.link.events import Closed, Leave, Pause, Undelivered, Writable
 from palaver.machine import Action, WouldBlock, copy_slots
 from palaver.wire.errors import Reason
-from palaver.wire.group import Admitted, Members, Receipt, Refused, Welcome, encode_post
+from palaver.wire.group import (
+    Admitted,
+    JoinRefusal,
+    Members,
+    Receipt,
+    Welcome,
+    encode_post,
+)
 from palaver.wire.group_log import Coming, Entry, Going, Joined, Left, Log, Posted, Taken
 
+from . import parting
 from .events import (
     CameIn,
     Entered,
     Gap,
     Interrupted,
-    JoinRefused,
     JoinRoom,
     Post,
     PostHeard,
@@ -31,12 +38,10 @@ from .events import (
     WentOut,
 )
 from .rules import MemberRules
-from .states import MemberInput, MemberState
+from .states import GIVE_UP, LATE, OVERDUE, REDIAL, MemberInput, MemberState
 
 if TYPE_CHECKING:
     from .member import Member
-
-REDIAL, GIVE_UP, OVERDUE = range(3)
 
 
 class Kept:
@@ -186,11 +191,6 @@ def send_kept(member: Member, one: Membership, now: float, out: list[Action]) ->
         one.sent += 1
 
 
-def refuse_post(_: Member, one: Membership, command: Post, __: float, out: list[Action]) -> None:
-    """Tell that a post comes too late."""
-    out.append(Undelivered(one.number, command.ref, Reason.LEFT))
-
-
 def note_taken(member: Member, one: Membership, number: int, now: float, out: list[Action]) -> None:
     """Tell that the hub has the oldest post."""
     kept = one.release(member.rules)
@@ -273,6 +273,7 @@ def meet(member: Member, one: Membership, members: Members, now: float, out: lis
 
 def enter(member: Member, one: Membership, _: None, now: float, out: list[Action]) -> None:
     """Be there, and send what the hub has not had."""
+    member.timers.clear((LATE, one.number))
     one.since = now
     order = one.order
     names = tuple(one.members)
@@ -349,77 +350,15 @@ def redial(member: Member, one: Membership, _: None, now: float, out: list[Actio
     member.dial(one, None, now, out)
 
 
-# Ending
-
-
-def finish(member: Member, one: Membership, leave: Leave, now: float, out: list[Action]) -> None:
-    """Leave as soon as the hub has taken all posts."""
-    one.parting = leave
-    if one.paused:
-        # Else it could not be heard that it has.
-        member.resume(one, now, out)
-    if one.kept:
-        member.timers.set((GIVE_UP, one.number), now + member.rules.leave_within)
-    else:
-        member.step(one, MemberInput.DRAINED, None, now, out)
-
-
-def say_bye(member: Member, one: Membership, _: None, now: float, out: list[Action]) -> None:
-    """End the link in agreement."""
-    member.timers.clear((GIVE_UP, one.number))
-    leave = one.parting
-    assert leave is not None
-    member.command(Leave(one.link, leave.reason, leave.text), now, out)
-
-
-def give_up(
-    member: Member, one: Membership, why: Leave | Abort | None, now: float, out: list[Action]
-) -> None:
-    """End it at once: the program wants it, or the hub could not be reached for too long."""
-    link = member.unlink(one)
-    if link:
-        member.command(why_to_abort(link, why), now, out)
-    if why is None:
-        reason, text = one.why, ""
-    else:
-        reason, text = why.reason if one.token else Reason.CANCELLED, why.text
-    tell_end(member, one, Closed(link, 0, reason, Side.LOCAL, text), out)
-
-
-def why_to_abort(link: int, why: Leave | Abort | None) -> Abort:
-    """Give the end of a link that nobody needs any more."""
-    return Abort(link, Reason.LEFT) if why is None else Abort(link, why.reason, why.text)
-
-
-def be_refused(
-    member: Member, one: Membership, refused: Refused, now: float, out: list[Action]
-) -> None:
-    """Tell why the hub does not want us."""
-    link = member.unlink(one)
-    member.command(Leave(link), now, out)
-    out.append(JoinRefused(one.number, refused.reason, refused.suggestion))
-    tell_end(member, one, Closed(link, 0, refused.reason, Side.PEER), out)
-
-
-def end(member: Member, one: Membership, closed: Closed, _: float, out: list[Action]) -> None:
-    """Tell that it is over."""
-    tell_end(member, one, closed, out)
-
-
-def tell_end(member: Member, one: Membership, closed: Closed, out: list[Action]) -> None:
-    """Report the posts that the hub is not known to have, and the end."""
-    reason = closed.reason
-    out += [Undelivered(one.number, kept.ref, reason) for kept in one.kept]
-    graceful = closed.graceful and not one.kept
-    ref = one.order.ref
-    out.append(Closed(one.number, ref, reason, closed.by, closed.text, graceful))
-    member.forget(one, reason)
+def hang_up(member: Member, one: Membership, _: None, now: float, out: list[Action]) -> None:
+    """End the link: the hub does not say what it must. What follows is that the link is lost."""
+    member.give_up(one.link, JoinRefusal.LATE, now, out)
 
 
 ACTIONS: dict[str, Callable[[Member, Membership, Any, float, list[Action]], None]] = {
     "keep": keep,
     "post": post,
-    "refuse_post": refuse_post,
+    "refuse_post": parting.refuse_post,
     "note_receipt": note_receipt,
     "be_admitted": be_admitted,
     "meet": meet,
@@ -428,9 +367,10 @@ ACTIONS: dict[str, Callable[[Member, Membership, Any, float, list[Action]], None
     "lose": lose,
     "wait": wait,
     "redial": redial,
-    "finish": finish,
-    "say_bye": say_bye,
-    "give_up": give_up,
-    "be_refused": be_refused,
-    "end": end,
+    "hang_up": hang_up,
+    "finish": parting.finish,
+    "say_bye": parting.say_bye,
+    "give_up": parting.give_up,
+    "be_refused": parting.be_refused,
+    "end": parting.end,
 }

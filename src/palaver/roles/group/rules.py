@@ -57,6 +57,8 @@ class MemberRules:
     """Posts that the hub has not taken yet, per room, before `WouldBlock`."""
     post_bytes: int = 1048576
     """And their bytes."""
+    admit_within: float = 10.0
+    """From the opening of the link: a hub must have answered JOIN, and named who is there."""
     rejoin_first: float = 0.25
     """From the loss of a link to the next call; it doubles from call to call, and for links that
     are lost soon after."""

@@ -107,10 +107,14 @@ class MemberInput(IntEnum):
     # Timers.
     REDIAL = 10
     GIVE_UP = 11
+    LATE = 12
     # Conditions.
-    COMPLETE = 12
-    DRAINED = 13
+    COMPLETE = 13
+    DRAINED = 14
 
+
+REDIAL, GIVE_UP, OVERDUE, LATE = range(4)
+"""The timers of a member."""
 
 M, At = MemberState, MemberInput
 
@@ -120,6 +124,7 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.JOINING, At.ABORT): ("give_up", M.OUT),
     (M.JOINING, At.ADMITTED): ("be_admitted", M.ARRIVING),
     (M.JOINING, At.REFUSED): ("be_refused", M.OUT),
+    (M.JOINING, At.LATE): ("hang_up", M.JOINING),
     (M.JOINING, At.LOST): ("end", M.OUT),
     (M.JOINING, At.ENDED): ("end", M.OUT),
     (M.ARRIVING, At.POST): ("keep", M.ARRIVING),
@@ -127,6 +132,7 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.ARRIVING, At.ABORT): ("give_up", M.OUT),
     (M.ARRIVING, At.MEMBERS): ("meet", M.ARRIVING),
     (M.ARRIVING, At.COMPLETE): ("enter", M.IN),
+    (M.ARRIVING, At.LATE): ("hang_up", M.ARRIVING),
     (M.ARRIVING, At.LOST): ("lose", M.REJOINING),
     (M.ARRIVING, At.ENDED): ("end", M.OUT),
     (M.IN, At.POST): ("post", M.IN),
@@ -141,6 +147,7 @@ MEMBER_TABLE: dict[tuple[MemberState, MemberInput], tuple[str, MemberState]] = {
     (M.REJOINING, At.ABORT): ("give_up", M.OUT),
     (M.REJOINING, At.ADMITTED): ("be_admitted", M.ARRIVING),
     (M.REJOINING, At.REFUSED): ("be_refused", M.OUT),
+    (M.REJOINING, At.LATE): ("hang_up", M.REJOINING),
     (M.REJOINING, At.LOST): ("wait", M.REJOINING),
     (M.REJOINING, At.ENDED): ("end", M.OUT),
     (M.REJOINING, At.REDIAL): ("redial", M.REJOINING),

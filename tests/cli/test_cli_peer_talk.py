@@ -1,0 +1,153 @@
+"""What `palaver peer` makes of notices, without processes: `palaver_io.cli.peer_talk`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from palaver import (
+    CallEnded,
+    Calling,
+    CallOpened,
+    Enlisted,
+    Entry,
+    Event,
+    Outcome,
+    Present,
+    Reason,
+    RegistryAway,
+    Ringing,
+    Side,
+    UsageError,
+    Vanished,
+    Who,
+)
+from palaver.roles.peer_events import Unanswered
+from palaver_io.cli.lines import Line
+from palaver_io.cli.peer_output import PlainPeerOutput
+from palaver_io.cli.peer_talk import PeerPolicy, PeerTalk
+from palaver_io.cli.screen import Screen
+
+if TYPE_CHECKING:
+    import pytest
+
+BOB = Entry(2, "Bob", ("127.0.0.1", 4000), 0)
+
+
+class Desk:
+    """A talk whose machine takes everything, until its registry is away."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.is_away = False
+        self.asked: list[Event] = []
+        self._capsys = capsys
+        self.output = output = PlainPeerOutput(Screen(), verbose=False, numbered=False)
+        policy = PeerPolicy(
+            registry=("127.0.0.1", 7070),
+            name="Ann",
+            accept="ask",
+            timeout=None,
+            wait=True,
+            is_interactive=True,
+        )
+        self.talk = PeerTalk(self._perform, output, policy)
+        self.talk.begin(("127.0.0.1", 4001))
+
+    def _perform(self, event: Event) -> None:
+        if isinstance(event, Who):
+            if self.is_away:
+                raise UsageError("the registry can't be asked now")
+            self.asked.append(event)
+
+    @property
+    def printed(self) -> str:
+        found = self._capsys.readouterr()
+        return found.out + found.err
+
+
+def test_who_was_there_before_us_has_a_name_when_it_goes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    (asked,) = desk.asked
+    assert isinstance(asked, Who)
+    desk.talk.take_notice(Present(asked.ref, (BOB,), more=False))
+    assert "Bob" not in desk.printed  # nobody has asked
+    desk.talk.take_notice(Vanished(2))
+    assert "Bob (id 2) is not here any more." in desk.printed
+
+
+def test_a_list_goes_on_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_input(Line(1, "list"))
+    desk.talk.take_notice(Present(0, (BOB,), more=True))
+    assert desk.asked == [Who(), Who(0, 2)]
+    desk.talk.take_notice(Present(0, (), more=False))
+    assert "went away" not in desk.printed
+
+
+def test_a_registry_that_goes_away_amid_a_list_ends_the_list_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_input(Line(1, "list"))
+    # It is away when its page is looked at, and that it is will be told only then.
+    desk.is_away = True
+    desk.talk.take_notice(Present(0, (BOB,), more=True))
+    desk.talk.take_notice(RegistryAway(4))
+    assert desk.printed.count("went away before it could say who is there") == 1
+    assert not desk.talk._is_waiting
+
+
+def test_a_registry_that_goes_away_as_we_are_entered_does_no_harm(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.is_away = True
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    desk.talk.take_notice(Unanswered(1))
+    assert "went away" not in desk.printed
+
+
+def test_a_new_conversation_is_current_as_it_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The prompt is drawn anew after each line that is printed.
+    desk = Desk(capsys)
+    prompts: list[str] = []
+    monkeypatch.setattr(desk.output, "opened", lambda _: prompts.append(desk.talk.prompt().text))
+    for link, name in ((1, "Bob"), (2, "Cid")):
+        desk.talk.take_notice(Calling(link, 0, name))
+        desk.talk.take_notice(CallOpened(link, 0, link + 1, name, BOB.address, verified=True))
+    assert prompts == ["Bob> ", "Cid> "]
+
+
+def needless(link: int) -> CallEnded:
+    return CallEnded(link, 0, Outcome.ALREADY, Side.LOCAL, Reason.LEFT)
+
+
+def test_to_call_one_who_calls_is_to_accept_and_not_to_be_told_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Ringing(1, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_notice(Calling(2, 0, "bob"))
+    desk.talk.take_notice(CallOpened(1, None, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_notice(needless(2))
+    printed = desk.printed
+    assert "Connected to Bob" in printed
+    assert "already" not in printed
+    # And told when nothing comes of it.
+    desk.talk.take_notice(Calling(3, 0, "bob"))
+    desk.talk.take_notice(needless(3))
+    assert "You are talking with bob already" in desk.printed
+
+
+def test_to_call_oneself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    wishes: list[tuple[int, int | str]] = [(1, "ANN"), (2, 3)]
+    for link, who in wishes:
+        desk.talk.take_notice(Calling(link, 0, who))
+        desk.talk.take_notice(needless(link))
+        assert "That is you." in desk.printed
