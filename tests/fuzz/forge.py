@@ -128,7 +128,7 @@ def duo_message(reader: Reader, _: Known) -> bytes:
 def _entry(reader: Reader) -> registry.Entry:
     host = reader.pick(("host-1", "subject", "x" * 255))
     name = reader.pick(NAMES) or "nemo"
-    return registry.Entry(reader.pick(IDS), name, (host, reader.u8() % 3), reader.number())
+    return registry.Entry(reader.pick(IDS), name, (host, reader.u8() % 3), reader.number() & U32)
 
 
 def registry_message(reader: Reader, known: Known) -> bytes:

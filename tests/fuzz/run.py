@@ -19,11 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any, TypeAlias
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "src", "adapters")]
+
+Trace: TypeAlias = Callable[[FrameType, str, Any], Any]
 
 SECONDS = 60
 MOST_BYTES = 400  # of a script; longer ones are slow, and tell little more
@@ -66,20 +71,21 @@ def child(target: str, arguments: list[str]) -> None:
 
 def fuzz(target: str, seconds: float, seed: int, *, keep: bool) -> Result:
     """Fuzz one target in a process of its own."""
-    from fuzz.targets import load, save
+    from fuzz.targets import draw, load, save
 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
         corpus, found = Path(directory, "corpus"), Path(directory, "found")
         corpus.mkdir()
         found.mkdir()
-        for number, entry in enumerate(load(target)):
-            (corpus / f"kept-{number}").write_bytes(entry)
+        for number, entry in enumerate((*load(target), *draw(target, seed))):
+            (corpus / f"first-{number}").write_bytes(entry)
         arguments = [
             str(corpus),
             f"-max_total_time={max(1, round(seconds))}",
             f"-max_len={MOST_BYTES}",
             f"-artifact_prefix={found}/",
             f"-seed={seed}",
+            "-len_control=0",
             "-timeout=20",
             "-rss_limit_mb=2048",
             "-print_final_stats=1",
@@ -94,7 +100,7 @@ def fuzz(target: str, seconds: float, seed: int, *, keep: bool) -> Result:
         executions = int(total[1]) if total else executions
         failed = f"it ended with code {code}:\n{said[-1500:]}" if code and not findings else ""
         if keep and not code:
-            save(target, merge(target, corpus, Path(directory, "merged")))
+            save(target, choose(target, corpus))
         return Result(target, executions, min(took, seconds), edges, features, findings, failed)
 
 
@@ -112,19 +118,55 @@ def run_child(target: str, arguments: list[str], timeout: float) -> tuple[str, i
     return finished.stdout, finished.returncode
 
 
-def merge(target: str, corpus: Path, merged: Path) -> list[bytes]:
-    """Give few short entries that cover what a corpus covers, as far as they are few and short."""
-    short = merged.with_name("short")
-    for directory in (merged, short):
-        directory.mkdir()
-    for path in corpus.iterdir():
-        if path.stat().st_size <= MOST_KEPT:
-            (short / path.name).write_bytes(path.read_bytes())
-    run_child(target, ["-merge=1", f"-max_len={MOST_KEPT}", str(merged), str(short)], 600)
-    entries = sorted((path.read_bytes() for path in merged.iterdir()), key=len)
-    # From the short to the long, evenly: the short ones alone would all be beginnings.
-    step = max(1, -(-len(entries) // MOST_ENTRIES))
-    return entries[step - 1 :: step]
+def choose(target: str, corpus: Path, seconds: float = 30.0) -> list[bytes]:
+    """Give a few short entries of a corpus that together reach most of the code that it reaches."""
+    from fuzz.targets import load
+
+    entries = [path.read_bytes() for path in corpus.iterdir() if path.stat().st_size <= MOST_KEPT]
+    until = time.monotonic() + seconds
+    # The longest reach most; what was kept before is looked at first.
+    entries.sort(key=lambda entry: (entry not in load(target), -len(entry)))
+    reached = {}
+    for entry in entries:
+        if time.monotonic() < until:
+            reached[entry] = reach(target, entry)
+    chosen: list[bytes] = []
+    missing = set().union(*reached.values()) if reached else set()
+    while missing and len(chosen) < MOST_ENTRIES:
+        best = max(reached, key=lambda entry: len(reached[entry] & missing))
+        missing -= reached[best]
+        chosen.append(best)
+    return chosen
+
+
+def reach(target: str, data: bytes) -> set[tuple[str, int, int]]:
+    """Give the steps from line to line in the library that bytes lead to."""
+    from fuzz.targets import run
+
+    steps: set[tuple[str, int, int]] = set()
+    library = (str(ROOT / "src"), str(ROOT / "adapters"))
+
+    def trace(frame: FrameType, _: str, __: object) -> Trace | None:
+        name = frame.f_code.co_filename
+        if not name.startswith(library):
+            return None
+        last = 0
+
+        def trace_lines(frame: FrameType, event: str, _: object) -> Trace | None:
+            nonlocal last
+            if event == "line":
+                steps.add((name, last, frame.f_lineno))
+                last = frame.f_lineno
+            return trace_lines
+
+        return trace_lines
+
+    sys.settrace(trace)
+    try:
+        run(target, data)
+    finally:
+        sys.settrace(None)
+    return steps
 
 
 def show(target: str, data: bytes) -> int:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from random import Random
+
+from palaver.wire.packets import DATA_HEADER_SIZE
+from palaver.wire.sealing import TAG_SIZE
 
 from .casts import CASTS, FindingError, play
 from .decoders import DECODERS
+from .forge import MESSAGES, Known, forge_data, forge_handshake, forge_message
+from .reader import Reader
 
 CORPUS = Path(__file__).with_name("corpus")
 
+SEEDS = 40
 TARGETS = (*DECODERS, *CASTS)
 
 
@@ -40,6 +47,36 @@ def save(target: str, entries: list[bytes]) -> None:
     """Put entries into the corpus of a target, instead of what was there."""
     lines = sorted({entry.hex() for entry in entries}, key=lambda line: (len(line), line))
     (CORPUS / f"{target}.hex").write_text("".join(f"{line}\n" for line in lines))
+
+
+def draw(target: str, seed: int) -> list[bytes]:
+    """Give something to begin with: scripts at random, or valid packets and messages."""
+    random = Random(f"{target} {seed}")
+    drawn = []
+    for _ in range(SEEDS):
+        script = bytes(random.choice(_BYTES)(random) for _ in range(random.randrange(20, 200)))
+        reader = Reader(script)
+        if target in CASTS:
+            drawn.append(script)
+        elif target == "packet" and random.random() < 0.5:
+            drawn.append(forge_handshake(reader, 1 + reader.u8(), "test")[:-TAG_SIZE])
+        elif target in {"packet", "frames"}:
+            data = forge_data(reader, 1 + reader.u8(), reader.u8())[:-TAG_SIZE]
+            drawn.append(data if target == "packet" else data[DATA_HEADER_SIZE:])
+        elif target == "message":
+            drawn.append(forge_message(reader, reader.pick(list(MESSAGES)), Known()))
+        else:
+            records = [script[at : at + 9] for at in range(0, len(script), 9)]
+            drawn.append(b"\2\3\1\0" + b"".join(b"\0%c%b" % (len(r), r) for r in records))
+    return drawn
+
+
+# Mostly what is an operation, or a small number.
+_BYTES: tuple[Callable[[Random], int], ...] = (
+    lambda random: random.randrange(256),
+    lambda random: random.randrange(20),
+    lambda random: random.randrange(4),
+)
 
 
 def shrink(target: str, data: bytes, tries: int = 2000) -> bytes:
