@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from pairs import ROLE, Ledger, entropy
 
@@ -43,9 +44,12 @@ from palaver import (
 from palaver.roles.role import Role
 
 from .forge import NAMES, TEXTS
+from .happenings import OPERATIONS
 from .ledgers import CallBook, HubBook, MemberBook
 from .reader import Reader
 from .world import HOSTILE, LIMITS, SUBJECT, Cast, Subject, World
+
+M = TypeVar("M")
 
 HONEST: Address = ("honest", 1)
 REGISTRY: Address = ("registry", 1)
@@ -157,7 +161,8 @@ def registry(reader: Reader) -> Cast:
 def peer_command(reader: Reader) -> Event:
     kind, link = reader.u8() % 12, 1 + reader.u8() % 4
     if kind <= 1:
-        return Connect(reader.pick(("bob", 1, 2, 3, "nobody", " ")), 5, reader.pick((None, 3.0)))
+        whom: tuple[int | str, ...] = ("bob", 1, 2, 3, "nobody", " ")
+        return Connect(reader.pick(whom), 5, reader.pick((None, 3.0)))
     if kind <= 3:
         return Accept(link)
     if kind <= 5:
@@ -229,7 +234,7 @@ def member(reader: Reader) -> Cast:
     return Cast(one, MemberBook(), endpoint_of(one), member_command, ("group",), others, begin)
 
 
-def endpoint_of(role: Role[object]) -> Endpoint:
+def endpoint_of(role: Role[M]) -> Endpoint:
     """Give what a role is built on."""
     return role._endpoint
 
@@ -258,7 +263,7 @@ def play(name: str, data: bytes) -> World:
     reader = Reader(data)
     world = World(CASTS[name](reader), reader)
     try:
-        world.play()
+        world.play(OPERATIONS)
     except Exception as exc:
         raise FindingError(name, data, world.story, exc) from exc
     return world

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from palaver_io.connection import BrokenStreamError, Connection
 from strategies import decode_packet
 
 from palaver.timing import MAX_RECORD
@@ -17,6 +16,7 @@ from palaver.wire.packets import decode_unsealed
 from palaver.wire.peer import decode_peer
 from palaver.wire.registry import decode_registry
 from palaver.wire.sealing import CLEAR
+from palaver_io.connection import BrokenStreamError, Connection
 
 from .reader import Reader
 
@@ -98,7 +98,7 @@ class FakeSocket:
 
 def split(stream: bytes) -> tuple[list[bytes], bool]:
     """Give the records of a stream, and whether it is spoiled: the slow and simple way."""
-    found = []
+    found: list[bytes] = []
     while len(stream) >= 2:
         size = int.from_bytes(stream[:2], "big")
         if not 0 < size <= MAX_RECORD:

@@ -159,7 +159,12 @@ def registry_message(reader: Reader, known: Known) -> bytes:
     elif kind == 11:
         made = registry.Roster((_entry(reader), reader.pick(IDS)))
     else:
-        made = reader.pick((registry.Stale(), registry.Erased(), registry.RollCall()))
+        bare: tuple[registry.RegistryMessage, ...] = (
+            registry.Stale(),
+            registry.Erased(),
+            registry.RollCall(),
+        )
+        made = reader.pick(bare)
     return made.encode()
 
 

@@ -1,4 +1,4 @@
-"""What a machine may tell its program, whatever its peers do: fails as soon as it does otherwise."""
+"""What a machine may tell its program, whatever its peers do: fails when it does otherwise."""
 
 from __future__ import annotations
 

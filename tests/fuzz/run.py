@@ -171,7 +171,8 @@ def reach(target: str, data: bytes) -> set[tuple[str, int, int]]:
 
 def show(target: str, data: bytes) -> int:
     """Run a target on some bytes and show what comes of it; 1 if that is a finding."""
-    from fuzz.targets import FindingError, run
+    from fuzz.casts import FindingError
+    from fuzz.targets import run
 
     try:
         run(target, data)

@@ -22,7 +22,7 @@ TARGETS = (*DECODERS, *CASTS)
 
 
 def run(target: str, data: bytes) -> None:
-    """Run a target on some bytes. Raises FindingError, which tells the story, if that shows a bug."""
+    """Run a target on some bytes. Raises FindingError, which tells the story of a bug."""
     if target in CASTS:
         play(target, data)
         return
@@ -80,7 +80,7 @@ _BYTES: tuple[Callable[[Random], int], ...] = (
 
 
 def shrink(target: str, data: bytes, tries: int = 2000) -> bytes:
-    """Give smaller bytes that show the same kind of finding, as far as it is found in some tries."""
+    """Give smaller bytes that show the same kind of finding, as far as some tries go."""
     kind = finding_of(target, data)
     if kind is None:
         return data

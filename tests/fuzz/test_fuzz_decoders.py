@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from fuzz.decoders import DECODERS
-from fuzz.support import replay
-from fuzz.targets import run
 from hypothesis import given
 from hypothesis import strategies as st
 from pairs import examples
 from strategies import mutated, packets
+
+from fuzz.decoders import DECODERS
+from fuzz.support import replay
+from fuzz.targets import run
 
 each_target = pytest.mark.parametrize("target", DECODERS)
 
@@ -22,9 +23,7 @@ def test_what_the_fuzzers_have_kept_shows_nothing(target: str) -> None:
 @each_target
 @given(data=st.binary(max_size=80) | mutated(packets.map(lambda one: one.encode())))
 @examples(200)
-def test_bytes_are_a_value_in_one_encoding_or_raise_decode_error(
-    target: str, data: bytes
-) -> None:
+def test_bytes_are_a_value_in_one_encoding_or_raise_decode_error(target: str, data: bytes) -> None:
     run(target, data)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from fuzz.support import replay, scripts
-from fuzz.targets import run
 from hypothesis import given
 from pairs import examples
+
+from fuzz.support import replay, scripts
+from fuzz.targets import run
 
 each_target = pytest.mark.parametrize("target", ["hub", "member"])
 

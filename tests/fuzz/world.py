@@ -1,46 +1,37 @@
 """A machine among honest and hostile peers, and the script of what happens to it.
 
-    World(cast, reader).play()
+    World(cast, reader).play(OPERATIONS)
 
-Bytes are read as a list of happenings (`OPERATIONS`): datagrams delivered, lost, repeated, forged
-and damaged, commands, messages of hostile peers, time. At each step is checked what must always
-hold: only a command may raise, and then nothing has changed; timers move on; what is sent is a
-valid packet within the mtu; memory and replies are bounded; a twin does what the original does; and
-what the book of the machine says (`ledgers`).
+Bytes are read as a list of what happens (see `happenings`): datagrams delivered, lost, repeated,
+forged and damaged, commands, messages of hostile peers, time. At each step is checked what must
+always hold: only a command may raise, and then nothing has changed; timers move on; what is sent is
+a valid packet within the mtu; memory and replies are bounded; a twin does what the original does;
+and what the book of the machine says (`ledgers`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from strategies import decode_datagram
 
 from palaver import (
-    Abort,
     Action,
     Address,
     Closed,
     Datagram,
     DecodeError,
-    Dial,
     Dialing,
     Disconnect,
     Endpoint,
     Event,
-    Finish,
-    Leave,
     Limits,
     Notice,
     Opened,
-    Pause,
-    Post,
     Received,
-    Resume,
-    Say,
-    Send,
     StreamEnded,
     Tick,
     Transmit,
@@ -48,9 +39,9 @@ from palaver import (
     UsageError,
     WouldBlock,
 )
-from palaver.wire.packets import DATA, DATA_HEADER, HEADER_SIZE
+from palaver.wire.packets import DATA
 
-from .forge import DECODERS, Known, forge_data, forge_handshake, forge_message, mutate, reseal
+from .forge import DECODERS, Known
 from .ledgers import Book
 from .reader import Reader
 
@@ -64,7 +55,6 @@ MOST_HAPPENINGS = 300
 REMEMBERED = 64  # datagrams that can be repeated and changed
 MOST_WORDS = 280  # characters of an event or a packet in a story
 AFTERWARDS = 45.0  # seconds in which all is delivered, at the end
-SECONDS = (0.0, 1 / 1024, DELAY, 0.25, 1.0, 3.0, 10.0, 31.0, 125.0)
 LIMITS = Limits(
     window=4096,
     queue_messages=8,
@@ -137,7 +127,7 @@ class World:
 
     # The script
 
-    def play(self) -> None:
+    def play(self, operations: Sequence[Callable[[World], None]]) -> None:
         """Play the whole script, and let time pass afterwards."""
         for address, event in self.cast.begin:
             self.give(address, event)
@@ -145,7 +135,7 @@ class World:
         for _ in range(MOST_HAPPENINGS):
             if self.reader.is_empty:
                 break
-            OPERATIONS[self.reader.u8() % len(OPERATIONS)](self)
+            self.reader.pick(operations)(self)
             if self.quiet:
                 self.quiet = False
             else:
@@ -183,18 +173,14 @@ class World:
             before = subject.state_key(self.now)
         due = subject.deadline
         assert due == subject.deadline, "deadline is not a pure getter"
-        raised: Exception | None = None
-        actions: list[Action] = []
-        try:
-            actions = subject.handle(event, self.now)
-        except (UsageError, WouldBlock) as exc:
-            assert is_command, f"{type(exc).__name__} for what a peer does: {exc}"
-            raised = exc
-            self.note("    raises ", exc)
-            if isinstance(exc, UsageError):
-                assert subject.state_key(self.now) == before, "it raised and changed something"
-        else:
+        actions, raised = attempt(subject, event, self.now)
+        if raised is None:
             self.cast.book.asked(event)
+        else:
+            assert is_command, f"{raised!r} for what a peer does"
+            self.note("    raises ", raised)
+            if isinstance(raised, UsageError):
+                assert subject.state_key(self.now) == before, "it raised and changed something"
         if isinstance(event, Tick) and due is not None and due <= self.now:
             after = subject.deadline
             assert after is None or after > self.now, f"after the tick at {self.now}: {after}"
@@ -206,13 +192,9 @@ class World:
         """Give the twin, if there is one, the same event: it must do the same."""
         if self.twin is None:
             return
-        theirs: list[Action] = []
-        try:
-            theirs = self.twin.handle(event, self.now)
-        except (UsageError, WouldBlock) as exc:
-            assert raised is not None, f"the twin raises {exc!r}, the original doesn't"
-        else:
-            assert raised is None, f"the original raises {raised!r}, the twin doesn't"
+        theirs, exc = attempt(self.twin, event, self.now)
+        same = (type(exc), str(exc)) == (type(raised), str(raised))
+        assert same, f"the original raises {raised!r}, the twin {exc!r}"
         assert theirs == actions, f"the twin does {theirs} and not {actions}"
         assert self.twin.deadline == self.cast.subject.deadline, "the twin is due at another time"
 
@@ -330,6 +312,16 @@ class World:
             assert outbox._queued_messages <= limits.queue_messages + 8, "the queue is too long"
 
 
+def attempt(
+    machine: Subject, event: Event, now: float
+) -> tuple[list[Action], UsageError | WouldBlock | None]:
+    """Give a machine an event; give what it causes, or what it raises that a program may cause."""
+    try:
+        return machine.handle(event, now), None
+    except (UsageError, WouldBlock) as exc:
+        return [], exc
+
+
 def words_for(what: object) -> str:
     """Say what something is, on one line."""
     if isinstance(what, Transmit | Flight):
@@ -348,155 +340,3 @@ def describe(data: bytes) -> str:
         return f"{data.hex()} ({exc})"
     text = str(packet)
     return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]}… ({len(data)} bytes)"
-
-
-# What can happen
-
-
-def deliver(world: World) -> None:
-    """Some datagrams arrive, the oldest first, as one batch."""
-    for _ in range(1 + world.reader.u8() % 8):
-        if world.air:
-            world.arrive(world.air.popleft())
-
-
-def lose(world: World) -> None:
-    """Some datagrams are lost."""
-    for _ in range(1 + world.reader.u8() % 4):
-        if world.air:
-            world.note("lost: ", world.air.popleft())
-
-
-def repeat(world: World) -> None:
-    """A datagram that was sent before arrives, perhaps from elsewhere."""
-    if world.seen:
-        flight = world.reader.pick(world.seen)
-        source = world.reader.pick((flight.source, flight.source, *HOSTILE, *SPOOFED))
-        world.arrive(Flight(flight.data, source, flight.destination))
-
-
-def damage(world: World) -> None:
-    """A changed copy of a datagram arrives at the subject, with a good tag most often."""
-    if world.seen:
-        flight = world.reader.pick(world.seen)
-        source = world.reader.pick((flight.source, flight.source, *HOSTILE, *SPOOFED))
-        source = HOSTILE[0] if source == SUBJECT else source
-        world.arrive(Flight(mutate(world.reader, flight.data), source, SUBJECT))
-
-
-def renumber(world: World) -> None:
-    """A DATA packet of forged frames, with a number near that of one that was seen, arrives."""
-    data = [one for one in world.seen if one.data[0] == DATA and one.destination == SUBJECT]
-    if data:
-        flight = world.reader.pick(data)
-        _, link, number = DATA_HEADER.unpack_from(flight.data)
-        number += world.reader.number(16)
-        source = world.reader.pick((flight.source, flight.source, *SPOOFED))
-        world.arrive(Flight(forge_data(world.reader, link, number), source, SUBJECT))
-
-
-def forge(world: World) -> None:
-    """A forged handshake packet or RESET, for an id that was seen or for none, arrives."""
-    ids = [1]
-    for one in world.seen:
-        ids.append(int.from_bytes(one.data[1:HEADER_SIZE], "big") or 1)
-    link = world.reader.pick(ids[-16:])
-    role = world.reader.pick(world.cast.roles)
-    source = world.reader.pick((*SPOOFED, *HOSTILE))
-    world.arrive(Flight(forge_handshake(world.reader, link, role), source, SUBJECT))
-
-
-def spout(world: World) -> None:
-    """Any bytes arrive, with a good tag or as they are."""
-    raw = world.reader.take(world.reader.u8() % 64)
-    data = reseal(raw + bytes(4)) if world.reader.u8() % 2 else raw
-    world.arrive(Flight(data, world.reader.pick((*SPOOFED, *HOSTILE)), SUBJECT))
-
-
-def wait(world: World) -> None:
-    """Time passes, and what is sent arrives."""
-    seconds = world.reader.pick(SECONDS)
-    world.note(f"{seconds} s pass, and all is delivered")
-    world.pass_time(seconds, delivering=True)
-
-
-def wait_in_silence(world: World) -> None:
-    """Time passes, and nothing arrives."""
-    seconds = world.reader.pick(SECONDS)
-    world.note(f"{seconds} s pass, and nothing arrives")
-    world.pass_time(seconds, delivering=False)
-
-
-def command(world: World) -> None:
-    """The program of the subject gives a command; each text has a ref of its own."""
-    event = world.cast.command(world.reader)
-    if isinstance(event, Send | Say | Post):
-        world.refs += 1
-        event = replace(event, ref=world.refs)
-    world.give(SUBJECT, event)
-
-
-def say(world: World) -> None:
-    """A hostile endpoint says something on one of its links."""
-    address = world.reader.pick(HOSTILE)
-    links = world.links[address]
-    if links:
-        link = world.reader.pick(list(links))
-        message = forge_message(world.reader, links[link], world.known)
-        if message[0] >= 16:
-            world.note(f"{address[0]} says {message[:24]!r} on its link {link}")
-            world.perform_for_other(address, Send(link, message, None))
-
-
-def dial(world: World) -> None:
-    """A hostile endpoint dials the subject."""
-    address = world.reader.pick(HOSTILE)
-    role = world.reader.pick(world.cast.roles)
-    world.note(f"{address[0]} dials for {role}")
-    world.perform_for_other(address, Dial(SUBJECT, role))
-
-
-def act_up(world: World) -> None:
-    """A hostile endpoint does something else with one of its links."""
-    address = world.reader.pick(HOSTILE)
-    links = world.links[address]
-    if links:
-        link = world.reader.pick(list(links))
-        kind = world.reader.pick((Leave, Abort, Pause, Resume, Finish))
-        world.note(f"{address[0]}: {kind.__name__} on its link {link}")
-        world.perform_for_other(address, kind(link))
-
-
-def hint(world: World) -> None:
-    """The network says something about an address."""
-    address = world.reader.pick((*world.machines, *SPOOFED))
-    if world.cast.streams and world.reader.u8() % 2:
-        world.give(SUBJECT, StreamEnded(address))
-        if address in world.machines and address != SUBJECT:
-            world.perform_for_other(address, StreamEnded(SUBJECT))
-    else:
-        world.give(SUBJECT, Unreachable(address))
-
-
-def copy(world: World) -> None:
-    """From now on a twin of the subject goes along."""
-    subject = world.cast.subject
-    world.twin = subject.clone()
-    same = world.twin.state_key(world.now) == subject.state_key(world.now)
-    assert same, "a clone is in another state"
-
-
-def hold(world: World) -> None:
-    """What happens next belongs to the same batch: there is no tick in between."""
-    world.quiet = True
-
-
-def tick(world: World) -> None:
-    """The subject is ticked, whether that is due or not."""
-    world.give(SUBJECT, Tick())
-
-
-OPERATIONS: tuple[Callable[[World], None], ...] = (
-    *(deliver, say, wait, command, dial, damage, renumber, repeat),
-    *(lose, forge, act_up, wait_in_silence, copy, hold, hint, spout, tick, deliver, say, wait),
-)

@@ -120,7 +120,8 @@ REGISTRY = (
         "found-after-its-end",
         "registry",
         "roles/registry.py",
-        "        if link in self._entered:\n            self._erase(link, Why.VANISHED, now, out)\n",
+        "        if link in self._entered:\n"
+        "            self._erase(link, Why.VANISHED, now, out)\n",
         "",
         "an entry ends with its link",
         "G-9",

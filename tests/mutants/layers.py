@@ -1,7 +1,7 @@
 """The layers of tests, as data: for each area the narrowest tests that should find its bugs.
 
 A layer whose tests are not there, or that has none for an area, is passed over. A pattern is a path
-below the root, with wildcards; `select` goes to pytest.
+below the root, with wildcards; `select` goes to pytest, but not for the areas in `whole`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Layer:
     about: str
     tests: dict[Area, tuple[str, ...]]
     select: tuple[str, ...] = ()
+    whole: tuple[Area, ...] = ()
 
 
 LAYERS = (
@@ -65,9 +66,10 @@ LAYERS = (
             "link": ("tests/link/test_properties.py", "tests/link/parts/*.py"),
             "call": PEOPLE,
             "registry": (*PEOPLE, "tests/wire/test_wire_roles.py"),
-            "group": ("tests/roles/test_group*.py",),
+            "group": ("tests/roles/test_group_properties.py",),
         },
         ("-m", "hypothesis"),
+        whole=("group",),
     ),
     Layer(
         "strength",
@@ -75,7 +77,8 @@ LAYERS = (
         {
             "traffic": ("tests/strength/test_recovery_speed.py",),
             "link": tuple(
-                f"tests/strength/test_{what}.py" for what in ("busy", "crossing", "floods", "moving")
+                f"tests/strength/test_{what}.py"
+                for what in ("busy", "crossing", "floods", "moving")
             ),
         },
     ),
@@ -99,7 +102,13 @@ LAYERS = (
     Layer(
         "explore",
         "all interleavings within bounds",
-        {"traffic": EXPLORE, "link": EXPLORE, "call": EXPLORE, "registry": EXPLORE, "group": EXPLORE},
+        {
+            "traffic": EXPLORE,
+            "link": EXPLORE,
+            "call": EXPLORE,
+            "registry": EXPLORE,
+            "group": EXPLORE,
+        },
     ),
     Layer(
         "swarm",

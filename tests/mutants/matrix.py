@@ -14,9 +14,10 @@ MATRIX = Path(__file__).with_name("MATRIX.md")
 HEAD = """\
 # The kill matrix
 
-Made by `python tests/mutants/run.py --write`; not to be edited. Each row is a bug that was put into
-the library on purpose, and each column a layer of tests: **x** where a test of it failed, **t** where
-it hung and was stopped, a dot where it noticed nothing, nothing where it has no tests for that area.
+Made by `python tests/mutants/run.py --write`; not to be edited. Each row is a bug that was put
+into the library on purpose, and each column a layer of tests: **x** where a test of it failed,
+**t** where it hung and was stopped, a dot where it noticed nothing, and nothing where it has no
+tests for that area.
 """
 
 
@@ -42,6 +43,21 @@ class Row:
     def killers(self) -> int:
         """How many layers noticed it."""
         return sum(verdict is not Verdict.SURVIVES for verdict in self.verdicts.values())
+
+
+def rows_of(matrix: str, mutants: tuple[Mutant, ...]) -> list[Row]:
+    """Give the rows of a matrix, but for bugs that there are no more."""
+    known = {f"`{one.name}`": one for one in mutants}
+    verdict = {mark: verdict for verdict, mark in _MARKS.items()}
+    rows, names = [], []
+    for line in matrix.splitlines():
+        cells = [cell.strip() for cell in line.split("|")][1:-1]
+        if cells[:1] == ["bug"]:
+            names = cells[3:]
+        elif cells and cells[0] in known:
+            marks = zip(names, cells[3:], strict=True)
+            rows.append(Row(known[cells[0]], {name: verdict[m] for name, m in marks if m}))
+    return rows
 
 
 def render(rows: list[Row], layers: list[Layer]) -> str:
@@ -72,6 +88,6 @@ def _sums(rows: list[Row]) -> list[str]:
     twice = sum(row.killers > 1 for row in rows)
     decoders = sum(row.mutant.area == "wire" for row in rows)
     return [
-        f"{len(rows)} bugs, {decoders} of them in decoders: {found} are found, "
-        f"{twice} by two layers or more."
+        f"{len(rows)} bugs, {decoders} of them in decoders:",
+        f"{found} are found, {twice} by two layers or more.",
     ]

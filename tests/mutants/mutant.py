@@ -26,7 +26,7 @@ class Mutant:
     rule: str
 
     def apply(self, source: str) -> str:
-        """Give the source with the bug. Raises ValueError if it has not exactly one place for it."""
+        """Give the source with the bug. Raises ValueError unless it has one place for it."""
         count = source.count(self.old)
         if count != 1:
             raise ValueError(f"{self.name}: the old text is {count} times in {self.file}")

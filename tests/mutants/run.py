@@ -5,7 +5,8 @@
 NAME is a bug, an area (wire, link, call, registry, group) or the beginning of either; without any,
 all are run. The bugs are put into copies of the tree below a temporary directory. First each layer
 is run without a bug: a layer that does not pass then proves nothing. `--write` puts the matrix
-into MATRIX.md. The exit code is 1 if a bug was found by no layer.
+into MATRIX.md, or, where bugs were named, what came of these. The exit code is 1 if a bug was found
+by no layer.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mutants.all_mutants import MUTANTS
 from mutants.layers import LAYERS, ROOT, Layer, files_of
-from mutants.matrix import MATRIX, Row, Verdict, render
+from mutants.matrix import MATRIX, Row, Verdict, render, rows_of
 from mutants.mutant import Area, Mutant
+
+Allowed: TypeAlias = dict[tuple[str, Area], float]
 
 COPIED = ("src", "adapters", "tests", "examples", "pyproject.toml", "PROTOCOL.md", "README.md")
 LEAST_TIMEOUT = 60.0  # seconds for a layer on a bug, at least
@@ -76,7 +81,7 @@ def put(tree: Path, mutant: Mutant, source: str) -> None:
 
 
 def bound_memory() -> None:
-    """Bound the memory of the process that is about to be started, where that can be done."""
+    """Bound the memory of this process and those that it starts, where that can be done."""
     with suppress(ImportError):
         import resource
 
@@ -92,14 +97,13 @@ def run_layer(tree: Path, layer: Layer, area: Area, timeout: float) -> Outcome |
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "ci"}
     since = time.monotonic()
     process = subprocess.Popen(
-        [*pytest, "--tb=no", *layer.select, *tests],
+        [*pytest, "--tb=no", *(() if area in layer.whole else layer.select), *tests],
         cwd=tree,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=bound_memory if os.name == "posix" else None,
     )
     try:
         said, _ = process.communicate(timeout=timeout)
@@ -109,17 +113,19 @@ def run_layer(tree: Path, layer: Layer, area: Area, timeout: float) -> Outcome |
         process.communicate()
         return Outcome(Verdict.HANGS, time.monotonic() - since)
     seconds = time.monotonic() - since
+    if process.returncode == 5:  # there is no such test
+        return None
     if process.returncode == 0:
         return Outcome(Verdict.SURVIVES, seconds)
     found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", said, re.MULTILINE)
-    if process.returncode == 5 or (found is None and process.returncode > 0):
+    if found is None and process.returncode > 0:
         raise RuntimeError(f"{layer.name} for {area} could not be run:\n{said[-2000:]}")
     return Outcome(Verdict.KILLED, seconds, found[1] if found else f"exit {process.returncode}")
 
 
-def baseline(tree: Path, layers: list[Layer], areas: list[Area]) -> dict[tuple[str, Area], float]:
+def baseline(tree: Path, layers: list[Layer], areas: list[Area]) -> Allowed:
     """Run each layer without a bug; give the seconds that it may take with one."""
-    allowed = {}
+    allowed: Allowed = {}
     for area in areas:
         for layer in layers:
             outcome = run_layer(tree, layer, area, BASELINE_TIMEOUT)
@@ -132,7 +138,7 @@ def baseline(tree: Path, layers: list[Layer], areas: list[Area]) -> dict[tuple[s
     return allowed
 
 
-def run_mutant(tree: Path, mutant: Mutant, layers: list[Layer], allowed: Allowed) -> Row:
+def run_mutant(mutant: Mutant, layers: list[Layer], allowed: Allowed, tree: Path) -> Row:
     """Run all layers on a bug."""
     source = (tree / "src" / "palaver" / mutant.file).read_text()
     put(tree, mutant, mutant.apply(source))
@@ -152,9 +158,6 @@ def run_mutant(tree: Path, mutant: Mutant, layers: list[Layer], allowed: Allowed
     return Row(mutant, verdicts)
 
 
-Allowed = dict[tuple[str, Area], float]
-
-
 def chosen(names: list[str]) -> list[Mutant]:
     """Give the bugs that are meant; all, if none is named."""
     if not names:
@@ -164,6 +167,14 @@ def chosen(names: list[str]) -> list[Mutant]:
             raise SystemExit(f"there is no seeded bug, and no area, {name!r}")
     prefixes = tuple(names)
     return [one for one in MUTANTS if one.name.startswith(prefixes) or one.area in names]
+
+
+def updated(rows: list[Row]) -> str:
+    """Give the matrix that is kept, with other rows for some bugs."""
+    before = {row.mutant.name: row for row in rows_of(MATRIX.read_text(), MUTANTS)}
+    before |= {row.mutant.name: row for row in rows}
+    kept = [before[one.name] for one in MUTANTS if one.name in before]
+    return render(kept, [one for one in LAYERS if any(one.name in row.verdicts for row in kept)])
 
 
 def main() -> int:
@@ -176,8 +187,9 @@ def main() -> int:
     options = parser.parse_args()
     mutants = chosen(options.names)
     layers = [one for one in LAYERS if not options.layer or one.name in options.layer]
-    if options.write and (options.names or options.layer):
-        parser.error("--write needs a run of all bugs in all layers")
+    if options.write and options.layer:
+        parser.error("--write needs all layers")
+    bound_memory()
     since = time.monotonic()
     with copies(options.jobs) as free, ThreadPoolExecutor(options.jobs) as pool:
 
@@ -192,14 +204,13 @@ def main() -> int:
         allowed = baseline(tree, layers, list(dict.fromkeys(one.area for one in mutants)))
         free.put(tree)
         runs = [
-            pool.submit(with_copy, lambda tree, one=one: run_mutant(tree, one, layers, allowed))
-            for one in mutants
+            pool.submit(with_copy, partial(run_mutant, one, layers, allowed)) for one in mutants
         ]
         rows = [run.result() for run in runs]
     matrix = render(rows, [one for one in layers if any(one.name == name for name, _ in allowed)])
     print(f"\n{matrix}\n{time.monotonic() - since:.0f} s")
     if options.write:
-        MATRIX.write_text(matrix)
+        MATRIX.write_text(matrix if not options.names else updated(rows))
     return 0 if all(row.killers for row in rows) else 1
 
 

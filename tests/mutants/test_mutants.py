@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from mutants.all_mutants import MUTANTS
 from mutants.layers import LAYERS, ROOT, files_of
 from mutants.mutant import Mutant
