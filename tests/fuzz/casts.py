@@ -80,8 +80,8 @@ def of_link(reader: Reader, link: int) -> Event:
 # Endpoints
 
 
-def link_command(reader: Reader) -> Event:
-    kind, link = reader.u8() % 8, 1 + reader.u8() % 4
+def link_command(reader: Reader, link: int) -> Event:
+    kind = reader.u8() % 8
     if kind == 0:
         timeout = reader.pick((None, 0.5, 5.0, -1.0))
         return Dial(reader.pick(HOSTILE), reader.pick((ROLE, ROLE, "Bad")), reader.u8(), timeout)
@@ -112,10 +112,11 @@ def stream(_: Reader) -> Cast:
 # Duo
 
 
-def duo_command(reader: Reader) -> Event:
-    kind, link = reader.u8() % 8, 1 + reader.u8() % 4
+def duo_command(reader: Reader, link: int) -> Event:
+    kind = reader.u8() % 8
     if kind == 0:
-        return Call(reader.pick((*HOSTILE, HONEST)), reader.u8(), reader.pick((None, 5.0)))
+        whom = reader.pick((*HOSTILE, HONEST, SUBJECT))
+        return Call(whom, reader.u8(), reader.pick((None, 5.0)))
     if kind <= 4:
         return Say(link, reader.pick(TEXTS))
     return of_link(reader, link)
@@ -126,19 +127,28 @@ def duo(reader: Reader) -> Cast:
     honest = Duo(entropy("honest"), name="bob", limits=LIMITS)
     others = {**hostile(("duo",)), HONEST: honest}
     begin = ((HONEST, Call(SUBJECT)),) if reader.u8() % 2 else ()
-    return Cast(one, Ledger("subject"), endpoint_of(one), duo_command, ("duo",), others, begin)
+    return Cast(
+        one,
+        Ledger("subject"),
+        endpoint_of(one),
+        duo_command,
+        ("duo",),
+        others,
+        begin,
+        friend=(HONEST, duo_command),
+    )
 
 
 # People
 
 
-def registry_command(reader: Reader) -> Event:
+def registry_command(reader: Reader, link: int) -> Event:
     kind = reader.u8() % 8
     if kind == 0:
         return Retire()
     if kind == 1:
         return TakeSnapshot()
-    return of_link(reader, 1 + reader.u8() % 4)
+    return of_link(reader, link)
 
 
 def registry(reader: Reader) -> Cast:
@@ -155,13 +165,14 @@ def registry(reader: Reader) -> Cast:
         ("registry",),
         others,
         ((HONEST, Enlist()),),
+        friend=(HONEST, peer_command),
     )
 
 
-def peer_command(reader: Reader) -> Event:
-    kind, link = reader.u8() % 12, 1 + reader.u8() % 4
+def peer_command(reader: Reader, link: int) -> Event:
+    kind = reader.u8() % 12
     if kind <= 1:
-        whom: tuple[int | str, ...] = ("bob", 1, 2, 3, "nobody", " ")
+        whom: tuple[int | str, ...] = ("bob", "ann", 1, 2, 3, "nobody", " ")
         return Connect(reader.pick(whom), 5, reader.pick((None, 3.0)))
     if kind <= 3:
         return Accept(link)
@@ -192,17 +203,24 @@ def peer(reader: Reader) -> Cast:
         others[REGISTRY] = Registry(entropy("registry"), limits=LIMITS)
         begin = ((HONEST, Enlist()), *begin)
     return Cast(
-        one, CallBook(one), endpoint_of(one), peer_command, ("peer", "registry"), others, begin
+        one,
+        CallBook(one),
+        endpoint_of(one),
+        peer_command,
+        ("peer", "registry"),
+        others,
+        begin,
+        friend=(HONEST, peer_command),
     )
 
 
 # Groups
 
 
-def hub_command(reader: Reader) -> Event:
+def hub_command(reader: Reader, link: int) -> Event:
     if reader.u8() % 16 == 1:
         return Disband()
-    return of_link(reader, 1 + reader.u8() % 6)
+    return of_link(reader, link)
 
 
 def hub(_: Reader) -> Cast:
@@ -210,14 +228,23 @@ def hub(_: Reader) -> Cast:
     honest = Member(entropy("honest"), rules=MEMBER_RULES, limits=LIMITS)
     others = {**hostile(("group",)), HONEST: honest}
     begin = ((HONEST, JoinRoom(SUBJECT, "bob")), (HONEST, Post(1, "hello", 1)))
-    return Cast(one, HubBook(), endpoint_of(one), hub_command, ("group",), others, begin)
+    return Cast(
+        one,
+        HubBook(),
+        endpoint_of(one),
+        hub_command,
+        ("group",),
+        others,
+        begin,
+        friend=(HONEST, member_command),
+    )
 
 
-def member_command(reader: Reader) -> Event:
-    kind, link = reader.u8() % 8, 1 + reader.u8() % 2
+def member_command(reader: Reader, link: int) -> Event:
+    kind = reader.u8() % 8
     if kind == 0:
         room = reader.pick(("lobby", "den", ""))
-        where = reader.pick((*HOSTILE, REGISTRY))
+        where = reader.pick((*HOSTILE, REGISTRY, SUBJECT))
         return JoinRoom(where, reader.pick(NAMES), room, 1, reader.u8() % 3)
     if kind <= 4:
         return Post(link, reader.pick(TEXTS))
@@ -227,11 +254,25 @@ def member_command(reader: Reader) -> Event:
 def member(reader: Reader) -> Cast:
     is_honest = reader.u8() % 2 == 0
     one = Member(entropy("subject"), rules=MEMBER_RULES, limits=LIMITS)
-    others = hostile(("group",))
+    honest = Member(entropy("honest"), rules=MEMBER_RULES, limits=LIMITS)
+    others = {**hostile(("group",)), HONEST: honest}
     if is_honest:
         others[REGISTRY] = Hub(entropy("hub"), rules=HUB_RULES, limits=LIMITS)
-    begin = ((SUBJECT, JoinRoom(REGISTRY if is_honest else HOSTILE[0], "ann", backlog=2)),)
-    return Cast(one, MemberBook(), endpoint_of(one), member_command, ("group",), others, begin)
+    where = REGISTRY if is_honest else HOSTILE[0]
+    begin = (
+        (HONEST, JoinRoom(where, "bob")),
+        (SUBJECT, JoinRoom(where, "ann", backlog=2)),
+    )
+    return Cast(
+        one,
+        MemberBook(),
+        endpoint_of(one),
+        member_command,
+        ("group",),
+        others,
+        begin,
+        friend=(HONEST, member_command),
+    )
 
 
 def endpoint_of(role: Role[M]) -> Endpoint:

@@ -25,6 +25,8 @@ class Known:
     def __init__(self) -> None:
         self.tokens: list[bytes] = []
         self.calls: list[bytes] = [b"call-one", b"call-two"]
+        # The id of the subject, if it has one.
+        self.us = 0
 
     def learn(self, message: object) -> None:
         """Take note of what a decoded message gives away."""
@@ -171,11 +173,11 @@ def registry_message(reader: Reader, known: Known) -> bytes:
 def peer_message(reader: Reader, known: Known) -> bytes:
     """Give a message of role "peer"."""
     kind = reader.u8() % 8
-    call = reader.pick(known.calls[-4:])
-    sender = reader.pick(IDS)
+    call = reader.pick(known.calls[:-5:-1])
+    sender, us = reader.pick(IDS), known.us or 1
     made: peer.PeerMessage
     if kind <= 1:
-        made = peer.Ring(call, sender, reader.pick(IDS), reader.pick(NAMES))
+        made = peer.Ring(call, sender, reader.pick((us, us, *IDS)), reader.pick(NAMES))
     elif kind == 2:
         made = peer.Rejected(call, sender, reader.u8() % 5, "no")
     elif kind == 3:

@@ -101,11 +101,20 @@ def wait_in_silence(world: World) -> None:
 
 def command(world: World) -> None:
     """The program of the subject gives a command; each text has a ref of its own."""
-    event = world.cast.command(world.reader)
+    event = world.cast.command(world.reader, world.number(SUBJECT))
     if isinstance(event, Send | Say | Post):
         world.refs += 1
         event = replace(event, ref=world.refs)
     world.give(SUBJECT, event)
+
+
+def befriend(world: World) -> None:
+    """One who keeps the rules is given a command by its program."""
+    if world.cast.friend is not None:
+        address, make = world.cast.friend
+        event = make(world.reader, world.number(address))
+        world.note(f"{address[0]}: ", event)
+        world.perform_for_other(address, event)
 
 
 def say(world: World) -> None:
@@ -113,7 +122,8 @@ def say(world: World) -> None:
     address = world.reader.pick(HOSTILE)
     links = world.links[address]
     if links:
-        link = world.reader.pick(list(links))
+        link = world.reader.pick(list(links)[::-1])
+        world.known.us = getattr(world.cast.subject, "id", 0)
         message = forge_message(world.reader, links[link], world.known)
         if message[0] >= 16:
             world.note(f"{address[0]} says {message[:24]!r} on its link {link}")
@@ -170,6 +180,7 @@ def tick(world: World) -> None:
 
 OPERATIONS: tuple[Callable[[World], None], ...] = (
     *(deliver, say, wait, command, dial, damage, renumber, repeat),
-    *(lose, forge, act_up, wait_in_silence, copy, hold, hint, spout, tick, deliver, say, wait),
+    *(lose, forge, act_up, wait_in_silence, copy, hold, hint, spout, tick),
+    *(befriend, befriend, deliver, say, command, wait),
 )
 """By the first byte of a step; what most often leads on is there more than once."""

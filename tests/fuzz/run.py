@@ -13,7 +13,7 @@ The exit code is 1 if anything was found.
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -199,6 +199,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.replay:
         return show(options.replay[0], bytes.fromhex(options.replay[1]))
+    if importlib.util.find_spec("atheris") is None:
+        print("atheris is not here; for CPython 3.11 to 3.13 on Linux: pip install '.[fuzz]'")
+        return 2
     targets = options.targets or list(TARGETS)
     unknown = set(targets) - set(TARGETS)
     if unknown:

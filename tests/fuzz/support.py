@@ -8,7 +8,7 @@ from .targets import load, run
 
 # Scripts as Hypothesis likes them: a list of short pieces, which shrinks piece by piece.
 scripts = st.lists(
-    st.binary(min_size=1, max_size=8) | st.lists(st.integers(0, 19), max_size=6).map(bytes),
+    st.binary(min_size=1, max_size=8) | st.lists(st.integers(0, 22), max_size=6).map(bytes),
     min_size=8,
     max_size=50,
 ).map(b"".join)

@@ -74,7 +74,7 @@ def draw(target: str, seed: int) -> list[bytes]:
 # Mostly what is an operation, or a small number.
 _BYTES: tuple[Callable[[Random], int], ...] = (
     lambda random: random.randrange(256),
-    lambda random: random.randrange(20),
+    lambda random: random.randrange(23),
     lambda random: random.randrange(4),
 )
 

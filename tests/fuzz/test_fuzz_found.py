@@ -70,9 +70,7 @@ def test_a_reader_gives_its_choices_and_then_the_first_ones() -> None:
         "a",
         b"xy",
     )
-    assert not reader.is_empty
-    assert reader.rest() == b"z"
-    assert reader.is_empty
+    assert (reader.is_empty, reader.rest(), reader.is_empty) == (False, b"z", True)
     assert (reader.u8(), reader.number(), reader.pick("abc"), reader.take(2)) == (0, 0, "a", b"")
 
 

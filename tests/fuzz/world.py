@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from strategies import decode_datagram
 
@@ -80,18 +80,26 @@ class Subject(Protocol):
     def stats(self) -> dict[str, int]: ...
 
 
+Command: TypeAlias = Callable[[Reader, int], Event]
+"""Makes a command, for a link of that number if it is for one."""
+
+
 @dataclass
 class Cast:
-    """The subject of a script, and who is there with it. `roles` are what the hostile speak."""
+    """The subject of a script, and who is there with it.
+
+    `roles` are what the hostile speak; `friend` is one who keeps the rules, and its commands.
+    """
 
     subject: Subject
     book: Book
     endpoint: Endpoint
-    command: Callable[[Reader], Event]
+    command: Command
     roles: tuple[str, ...]
     others: dict[Address, Subject] = field(default_factory=dict)
     begin: tuple[tuple[Address, Event], ...] = ()
     streams: bool = False
+    friend: tuple[Address, Command] | None = None
     limits: Limits = LIMITS
 
 
@@ -121,6 +129,8 @@ class World:
         self.links: dict[Address, dict[int, str]] = {address: {} for address in HOSTILE}
         self.quiet = False
         self.refs = 0
+        # What links, calls or memberships were told of, by who was told, the latest last.
+        self.numbers: dict[Address, list[int]] = {address: [] for address in self.machines}
         # Bytes that came from, less those that went to, addresses that have proved nothing.
         self.balance: Counter[Address] = Counter()
         self.proved: set[Address] = set()
@@ -218,6 +228,7 @@ class World:
         else:
             assert isinstance(action, Notice), action
             self.note("    tells ", action)
+            self.count(SUBJECT, action)
             self.cast.book.told(action)
 
     def perform_for_other(self, address: Address, event: Event) -> None:
@@ -233,8 +244,20 @@ class World:
                     self.fly(Flight(action.data, address, action.destination))
             elif isinstance(action, Disconnect):
                 self.give(SUBJECT, StreamEnded(address))
-            elif links is not None:
-                self.learn(links, action)
+            elif isinstance(action, Notice):
+                self.count(address, action)
+                if links is not None:
+                    self.learn(links, action)
+
+    def count(self, address: Address, notice: Notice) -> None:
+        """Take note of what a machine has been told of."""
+        number, numbers = getattr(notice, "link", 0), self.numbers[address]
+        if number and number not in numbers[-3:]:
+            numbers.append(number)
+
+    def number(self, address: Address) -> int:
+        """Give one of what a machine was told of lately, most often; or a small number."""
+        return self.reader.pick((*self.numbers[address][:-4:-1], 1, 2))
 
     def learn(self, links: dict[int, str], notice: Action) -> None:
         """Take note of what a hostile endpoint is told."""

@@ -60,8 +60,12 @@ def rows_of(matrix: str, mutants: tuple[Mutant, ...]) -> list[Row]:
     return rows
 
 
-def render(rows: list[Row], layers: list[Layer]) -> str:
-    """Give the matrix in Markdown, with what the layers are and the sums."""
+def render(rows: list[Row], layers: tuple[Layer, ...]) -> str:
+    """Give the matrix in Markdown, with what the layers are and the sums.
+
+    Layers that were run for none of the bugs are left out.
+    """
+    layers = tuple(one for one in layers if any(one.name in row.verdicts for row in rows))
     names = [layer.name for layer in layers]
     table = [
         f"| bug | what it breaks | rule | {' | '.join(names)} |",
@@ -74,7 +78,7 @@ def render(rows: list[Row], layers: list[Layer]) -> str:
     return "\n".join([HEAD, *_about(layers, rows), "", *table, "", *_sums(rows), ""])
 
 
-def _about(layers: list[Layer], rows: list[Row]) -> list[str]:
+def _about(layers: tuple[Layer, ...], rows: list[Row]) -> list[str]:
     lines = []
     for layer in layers:
         verdicts = [row.verdicts[layer.name] for row in rows if layer.name in row.verdicts]
