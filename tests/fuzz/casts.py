@@ -172,7 +172,7 @@ def registry(reader: Reader) -> Cast:
 def peer_command(reader: Reader, link: int) -> Event:
     kind = reader.u8() % 12
     if kind <= 1:
-        whom: tuple[int | str, ...] = ("bob", "ann", 1, 2, 3, "nobody", " ")
+        whom: tuple[int | str, ...] = ("bob", "ann", "bob", "ann", 1, 2, "nobody", " ")
         return Connect(reader.pick(whom), 5, reader.pick((None, 3.0)))
     if kind <= 3:
         return Accept(link)
@@ -201,7 +201,7 @@ def peer(reader: Reader) -> Cast:
     begin: tuple[tuple[Address, Event], ...] = ((SUBJECT, Enlist()),)
     if is_honest:
         others[REGISTRY] = Registry(entropy("registry"), limits=LIMITS)
-        begin = ((HONEST, Enlist()), *begin)
+        begin = (*begin, (HONEST, Enlist()), (HONEST, Connect("ann")))
     return Cast(
         one,
         CallBook(one),

@@ -177,7 +177,7 @@ def peer_message(reader: Reader, known: Known) -> bytes:
     sender, us = reader.pick(IDS), known.us or 1
     made: peer.PeerMessage
     if kind <= 1:
-        made = peer.Ring(call, sender, reader.pick((us, us, *IDS)), reader.pick(NAMES))
+        made = peer.Ring(call, sender, reader.pick((us, us, us, us, *IDS[:3])), reader.pick(NAMES))
     elif kind == 2:
         made = peer.Rejected(call, sender, reader.u8() % 5, "no")
     elif kind == 3:

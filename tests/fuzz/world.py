@@ -24,6 +24,7 @@ from palaver import (
     Closed,
     Datagram,
     DecodeError,
+    Dial,
     Dialing,
     Disconnect,
     Endpoint,
@@ -141,6 +142,8 @@ class World:
         """Play the whole script, and let time pass afterwards."""
         for address, event in self.cast.begin:
             self.give(address, event)
+        if self.reader.u8() % 4:
+            self.perform_for_other(HOSTILE[1], Dial(SUBJECT, self.cast.roles[0]))
         self.settle()
         for _ in range(MOST_HAPPENINGS):
             if self.reader.is_empty:
