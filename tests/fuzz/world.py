@@ -171,6 +171,11 @@ class World:
         """What has happened, for people."""
         return [f"{now - START:10.4f}  {what}{words_for(it)}" for now, what, it in self._story]
 
+    @property
+    def told(self) -> list[Notice]:
+        """What the subject has told its program."""
+        return [about for _, _, about in self._story if isinstance(about, Notice)]
+
     # Giving events, and taking what they cause
 
     def give(self, address: Address, event: Event) -> None:

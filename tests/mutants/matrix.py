@@ -16,8 +16,8 @@ HEAD = """\
 
 Made by `python tests/mutants/run.py --write`; not to be edited. Each row is a bug that was put
 into the library on purpose, and each column a layer of tests: **x** where a test of it failed,
-**t** where it hung and was stopped, a dot where it noticed nothing, and nothing where it has no
-tests for that area.
+**t** where it hung and was stopped, a dot where it noticed nothing, and nothing where it was not
+run or has no tests for that area.
 """
 
 
