@@ -42,6 +42,7 @@ from palaver import (
 )
 from palaver.wire.packets import DATA
 
+from .bounds import check
 from .forge import DECODERS, Known
 from .ledgers import Book
 from .reader import Reader
@@ -153,11 +154,11 @@ class World:
                 self.quiet = False
             else:
                 self.settle()
-            self.check_bounds()
+            check(self.cast.subject, self.cast.endpoint, self.cast.limits)
         self.note("at last all is delivered")
         self.settle()
         self.pass_time(AFTERWARDS, delivering=True)
-        self.check_bounds()
+        check(self.cast.subject, self.cast.endpoint, self.cast.limits)
         if self.twin is not None:
             same = self.twin.state_key(self.now) == self.cast.subject.state_key(self.now)
             assert same, "the twin is in another state"
@@ -325,22 +326,6 @@ class World:
             raise AssertionError(f"more than {STEPS} steps in {seconds} s: time stands still")
         self.now = end
         self.settle()
-
-    # Bounds
-
-    def check_bounds(self) -> None:
-        """Check that the subject holds no more than it may."""
-        limits, stats = self.cast.limits, self.cast.subject.stats()
-        assert stats["half_open"] <= limits.half_open, stats
-        assert stats["tombstones"] <= limits.tombstones, stats
-        assert stats["links"] <= limits.links, stats
-        assert stats["waiting"] <= 64, stats
-        assert stats["hosts"] <= 1024, stats
-        for link in self.cast.endpoint.links.values():
-            inbox, outbox = link.channel.inbox, link.channel.outbox
-            assert inbox._charged <= inbox.window + 512, "more is held than was granted"
-            assert outbox.spent <= outbox.credit + 512, "more was spent than was granted"
-            assert outbox._queued_messages <= limits.queue_messages + 8, "the queue is too long"
 
 
 def attempt(
