@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -216,10 +216,11 @@ def main() -> int:
             pool.submit(with_copy, partial(run_mutant, one, layers, allowed)) for one in mutants
         ]
         rows = []
-        for run in runs:
+        for run in as_completed(runs):
             rows.append(run.result())
             if options.write:
                 renew(rows[-1])
+    rows.sort(key=lambda row: MUTANTS.index(row.mutant))
     print(f"\n{render(rows, LAYERS)}\n{time.monotonic() - since:.0f} s")
     return 0 if all(row.killers for row in rows) else 1
 
