@@ -14,7 +14,7 @@ from palaver import Action, Event, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-FACADE, ASYNCIO, EMBEDDING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+FACADE, ASYNCIO, EMBEDDING, SIMULATION = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def run(program: str) -> str:
@@ -48,6 +48,13 @@ def test_the_embedding_example_runs_in_about_thirty_lines() -> None:
     assert "ann: Delivered(link=1, ref=0)" in printed
     assert printed.count("Closed(") == 2
     assert len([line for line in EMBEDDING.splitlines() if line.strip()]) <= 32
+
+
+@pytest.mark.smoke
+def test_the_simulation_example_runs() -> None:
+    first, *trace = run(SIMULATION).splitlines()
+    assert re.fullmatch(r"\d+\.\d\d s, \d+ lost, \d+ damaged", first)
+    assert len(trace) == 5
 
 
 def test_the_two_commands_are_there_one_line_each() -> None:

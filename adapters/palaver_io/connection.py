@@ -35,9 +35,12 @@ class Connection:
         "_out",
         "address",
         "heard_at",
+        "is_blocked",
         "is_closing",
         "is_fresh",
+        "is_held",
         "is_open",
+        "is_text",
         "sock",
         "watched",
     )
@@ -53,6 +56,12 @@ class Connection:
         """Whether a stranger has called and not said anything yet."""
         self.is_closing = False
         """Whether what comes is thrown away, and the socket closed when all was sent."""
+        self.is_held = False
+        """Whether nothing is to be read for now."""
+        self.is_text: bool | None = False
+        """Whether bare text goes over it; None if that is not known yet."""
+        self.is_blocked = False
+        """Whether it was told that the system takes no more for now (with text only)."""
         self.heard_at = now
         """When something came last."""
         self.watched = 0

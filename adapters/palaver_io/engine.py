@@ -19,8 +19,10 @@ from palaver.machine import (
     Address,
     Disconnect,
     Event,
+    Hold,
     Machine,
     Notice,
+    OpenStream,
     Tick,
     Transmit,
     UsageError,
@@ -151,6 +153,10 @@ class Engine:
                     self._on_notice(action)
                 elif isinstance(action, Disconnect):
                     self._posted.extend(self._port.disconnect(action.address))
+                elif isinstance(action, OpenStream):
+                    self._posted.extend(self._port.open_stream(action.address))
+                elif isinstance(action, Hold):
+                    self._port.hold(action.address, is_held=action.is_held)
                 else:
                     raise TypeError(f"no driver can perform {type(action).__name__}")
             if not self._posted:

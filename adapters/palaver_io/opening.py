@@ -11,6 +11,7 @@ from palaver.sim import FaultInjector, Faults
 from .addresses import open_tcp_socket, open_udp_socket
 from .port import Port
 from .tcp import TcpPort
+from .text_tcp import TextTcpPort
 from .udp import UdpPort
 
 
@@ -54,15 +55,21 @@ class Settings:
         return open_listener(host, port, tcp=self.tcp)
 
 
-def open_caller(peer: Address, *, tcp: bool) -> Port:
-    """Open the port that can reach `peer`; raises OSError."""
+def open_caller(peer: Address, *, tcp: bool, plain: bool = False) -> Port:
+    """Open the port that can reach `peer`, with `plain` for bare text; raises OSError."""
     if tcp:
-        return TcpPort()
+        return TextTcpPort() if plain else TcpPort()
     return UdpPort(open_udp_socket("::" if ":" in peer[0] else "", 0))
 
 
-def open_listener(host: str, port: int, *, tcp: bool) -> Port:
-    """Open the port for callers at `host` and `port`; raises OSError and ValueError."""
+def open_listener(
+    host: str, port: int, *, tcp: bool, plain: bool = False, plain_too: bool = False
+) -> Port:
+    """Open the port for callers at `host` and `port`; raises OSError and ValueError.
+
+    They come with bare text if `plain`, and may do so if `plain_too`.
+    """
     if tcp:
-        return TcpPort(open_tcp_socket(host, port))
+        sock = open_tcp_socket(host, port)
+        return TextTcpPort(sock, either=plain_too) if plain or plain_too else TcpPort(sock)
     return UdpPort(open_udp_socket(host, port))

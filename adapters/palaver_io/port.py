@@ -61,6 +61,12 @@ class Port(Protocol):
     def disconnect(self, address: Address) -> Sequence[Event]:
         """End the connection with `address`, if there is one, after what was sent before."""
 
+    def open_stream(self, address: Address) -> Sequence[Event]:
+        """Open a connection to `address`, if the port has those and there is none."""
+
+    def hold(self, address: Address, *, is_held: bool) -> None:
+        """Read nothing more from the connection with `address`, or read again."""
+
     def settle(self, now: float) -> Sequence[Event]:
         """End a batch: send what was kept, end what has lasted too long; give what that told."""
 

@@ -49,6 +49,7 @@ class TcpPort:
     """Connections to anybody, and from callers if there is a listening socket; takes that over."""
 
     is_lossy: Final = False
+    _fresh_for = FRESH_FOR
 
     def __init__(self, listening: socket.socket | None = None) -> None:
         self._listening = listening
@@ -142,12 +143,32 @@ class TcpPort:
         connection = self._by_address.pop(address, None)
         if connection is not None:
             connection.is_closing = True
+            connection.is_held = False
             if not (connection.is_open or connection.unsent):
                 return self._end(connection)
             self._fresh.pop(connection, None)
             self._dirty[connection] = None
             self._give_time(connection, CLOSING_FOR)
         return _NO_EVENTS
+
+    def open_stream(self, address: Address) -> Sequence[Event]:
+        """Open a connection, before there is anything to send."""
+        if address in self._by_address:
+            return _NO_EVENTS
+        try:
+            self._connect(address)
+        except (OSError, ValueError, OverflowError):  # nothing to connect with, or to
+            self.failed += 1
+            return [Unreachable(address), StreamEnded(address)]
+        return _NO_EVENTS
+
+    def hold(self, address: Address, *, is_held: bool) -> None:
+        """Read nothing more from the connection with `address`, or read again."""
+        connection = self._by_address.get(address)
+        if connection is not None:
+            connection.is_held = is_held
+            if connection.is_open:
+                self._watch(connection)
 
     def settle(self, now: float) -> Sequence[Event]:
         """Send what was kept, end what has lasted too long; give what that told."""
@@ -191,7 +212,7 @@ class TcpPort:
         if trouble not in _UNDERWAY:
             sock.close()
             raise OSError(trouble, "no connection")
-        connection = Connection(sock, address, self._clock(), inbound=False)
+        connection = self._make_connection(sock, address, inbound=False)
         self._add(connection, EVENT_WRITE)
         self._give_time(connection, CONNECTING_FOR)
         return connection
@@ -224,12 +245,14 @@ class TcpPort:
         before = self._by_address.get(address)
         if before is not None:  # it was restarted, and we had not noticed
             told += self._end(before)
-        connection = Connection(sock, address, self._clock(), inbound=True)
+        connection = self._make_connection(sock, address, inbound=True)
         self._add(connection, EVENT_READ)
-        self._give_time(connection, FRESH_FOR)
-        self._fresh[connection] = None
-        if len(self._fresh) > MAX_FRESH:
-            told += self._end(next(iter(self._fresh)))
+        told += self._note_open(connection)
+        if connection.is_fresh:
+            self._give_time(connection, self._fresh_for)
+            self._fresh[connection] = None
+            if len(self._fresh) > MAX_FRESH:
+                told += self._end(next(iter(self._fresh)))
 
     def _make_room(self, told: list[Event]) -> bool:
         """End the connection that has been silent longest, if for long: links don't do that."""
@@ -265,6 +288,7 @@ class TcpPort:
                 return
             if not connection.is_closing:
                 self._timed.pop(connection, None)
+                told += self._note_open(connection)
             self._watch(connection)
         if events & EVENT_WRITE:
             self._dirty[connection] = None
@@ -285,7 +309,7 @@ class TcpPort:
         if records:
             connection.heard_at = self._clock()
         self.received += len(records)
-        told += [Datagram(data, connection.address) for data in records]
+        told += self._events_of(connection, records)
         if over:
             told += self._end(connection)
 
@@ -302,13 +326,35 @@ class TcpPort:
             with suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_WR)
         self._watch(connection)
+        told += self._note_written(connection)
 
     def _watch(self, connection: Connection) -> None:
         assert self._watcher is not None
-        events = EVENT_READ | EVENT_WRITE if connection.unsent else EVENT_READ
+        events = 0 if connection.is_held else EVENT_READ
+        if connection.unsent:
+            events |= EVENT_WRITE
         if events != connection.watched:
             connection.watched = events
             self._watcher.watch(connection.sock, events)
+
+    # What is on the connections: records, here
+
+    def _make_connection(
+        self, sock: socket.socket, address: Address, *, inbound: bool
+    ) -> Connection:
+        return Connection(sock, address, self._clock(), inbound=inbound)
+
+    def _note_open(self, connection: Connection) -> Sequence[Event]:  # noqa: ARG002
+        """Give what is to be told of a connection that stands."""
+        return _NO_EVENTS
+
+    def _events_of(self, connection: Connection, records: list[bytes]) -> Sequence[Event]:
+        """Give what has come, as events."""
+        return [Datagram(data, connection.address) for data in records]
+
+    def _note_written(self, connection: Connection) -> Sequence[Event]:  # noqa: ARG002
+        """Give what is to be told of a connection that has taken something."""
+        return _NO_EVENTS
 
     # Ending
 

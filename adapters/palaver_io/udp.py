@@ -130,6 +130,13 @@ class UdpPort:
         """Do nothing: there are no connections."""
         return _NO_EVENTS
 
+    def open_stream(self, address: Address) -> Sequence[Event]:  # noqa: ARG002
+        """Do nothing: there are no connections."""
+        return _NO_EVENTS
+
+    def hold(self, address: Address, *, is_held: bool) -> None:
+        """Do nothing, too."""
+
     def settle(self, now: float) -> Sequence[Event]:  # noqa: ARG002
         """Do nothing: nothing is kept."""
         return _NO_EVENTS

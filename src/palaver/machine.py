@@ -86,6 +86,29 @@ class StreamEnded(Event):
 
 
 @value
+class Chunk(Event):
+    """`data` came on a stream of bare bytes from `source`; where it is cut means nothing."""
+
+    data: bytes
+    source: Address
+
+
+@value
+class StreamOpened(Event):
+    """The stream of bare bytes to or from `address` stands."""
+
+    address: Address
+
+
+@value
+class StreamBlocked(Event):
+    """The stream to `address` takes nothing more for now, or again."""
+
+    address: Address
+    is_blocked: bool
+
+
+@value
 class Transmit(Action):
     """Put `data` on the wire to `destination`, now or never: losing it is allowed."""
 
@@ -98,6 +121,21 @@ class Disconnect(Action):
     """End the stream to `address`, when all is written that was to be transmitted there before."""
 
     address: Address
+
+
+@value
+class OpenStream(Action):
+    """Open a stream to `address`: `StreamOpened` tells that it stands, or `StreamEnded`."""
+
+    address: Address
+
+
+@value
+class Hold(Action):
+    """Read nothing more from the stream from `address` for now, or read again."""
+
+    address: Address
+    is_held: bool
 
 
 class Machine(Protocol):

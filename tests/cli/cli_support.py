@@ -8,10 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
+
+from nursery import IS_POSSIBLE, Child, Nursery
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0  # seconds; what should happen soon fails the test after this
@@ -26,20 +29,34 @@ def make_environment() -> dict[str, str]:
     return environment
 
 
+@lru_cache(maxsize=1)
+def nursery() -> Nursery:
+    return Nursery(make_environment())
+
+
 class Process:
     """A process, and the lines that it has printed so far."""
 
     def __init__(
-        self, *arguments: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE
+        self,
+        *arguments: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        fresh: bool = False,
     ) -> None:
+        """Start it; `fresh`: with an interpreter of its own, as users do."""
         self.arguments = arguments
-        self._popen = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env=make_environment(),
+        self._popen: Child | subprocess.Popen[bytes] = (
+            subprocess.Popen(
+                [*COMMAND, *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                cwd=ROOT,
+                env=make_environment(),
+            )
+            if fresh or not IS_POSSIBLE
+            else Child(nursery(), arguments, stdin, stdout)
         )
         self.out: list[str] = []
         self.err: list[str] = []
@@ -138,6 +155,18 @@ class Process:
                 self._changed.notify_all()
 
 
+def assert_same(found: Sequence[object], expected: Sequence[object]) -> None:
+    """Assert that two long sequences are equal; if not, tell their lengths and where they part."""
+    if list(found) == list(expected):
+        return
+    pairs = enumerate(zip(found, expected, strict=False))
+    place = next((n for n, (one, other) in pairs if one != other), min(len(found), len(expected)))
+    raise AssertionError(
+        f"{len(found)} and not {len(expected)}; from {place} on "
+        f"{found[place : place + 3]!r:.300} and not {expected[place : place + 3]!r:.300}"
+    )
+
+
 class Processes:
     """Starts processes, and has them all ended in the end."""
 
@@ -145,9 +174,13 @@ class Processes:
         self._all: list[Process] = []
 
     def start(
-        self, *arguments: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE
+        self,
+        *arguments: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        fresh: bool = False,
     ) -> Process:
-        process = Process(*arguments, stdin=stdin, stdout=stdout)
+        process = Process(*arguments, stdin=stdin, stdout=stdout, fresh=fresh)
         self._all.append(process)
         return process
 

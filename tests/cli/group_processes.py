@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli_support import assert_same
+
 if TYPE_CHECKING:
     from cli_support import Process, Processes
 
@@ -56,10 +58,15 @@ class Group:
             for number in range(entered["number"] + 1, last + 1)
             if number not in own and log[number] != ("joined", name)
         ]
-        assert seen == expected, f"{name} saw {seen[:5]}..., expected {expected[:5]}..."
+        assert_same(seen, expected)
         assert all(log[number][:2] == ("message", name) for number in own)
         assert not [one for _, one in seen if one[:2] == ("message", name)], "it heard itself"
         return len(seen)
+
+
+def has_heard(process: Process, text: str) -> bool:
+    """Tell whether this was the last that somebody heard."""
+    return any(f'"text": "{text}"' in line for line in process.out[-5:])
 
 
 def entry(event: dict[str, Any]) -> tuple[str, ...]:

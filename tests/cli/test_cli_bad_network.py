@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from cli_support import Process, running
+from cli_support import Process, assert_same, running
 
 
 def _texts(process: Process) -> list[str]:
@@ -25,8 +25,8 @@ def test_500_lines_each_way_arrive_once_and_in_order() -> None:
             process.type(*lines)
             process.end_input()
         assert (bob.finish(120.0), ann.finish()) == (0, 0), (ann, bob)
-        assert _texts(ann) == ours
-        assert _texts(bob) == theirs
+        assert_same(_texts(ann), ours)
+        assert_same(_texts(bob), theirs)
 
 
 def test_large_lines_over_a_corrupting_network() -> None:
@@ -38,7 +38,7 @@ def test_large_lines_over_a_corrupting_network() -> None:
         bob.type(*lines)
         bob.end_input()
         assert (bob.finish(60.0), ann.finish()) == (0, 0), (ann, bob)
-        assert _texts(ann) == lines
+        assert_same(_texts(ann), lines)
 
 
 def test_more_is_sent_than_fits_into_any_queue() -> None:
@@ -49,8 +49,8 @@ def test_more_is_sent_than_fits_into_any_queue() -> None:
         bob.type(*lines)
         bob.end_input()
         assert (bob.finish(120.0), ann.finish()) == (0, 0), (ann, bob)
-        assert [one["text"] for one in ann.events("message")] == lines
-        assert [one["line"] for one in bob.events("delivered")] == list(range(1, 3001))
+        assert_same([one["text"] for one in ann.events("message")], lines)
+        assert_same([one["line"] for one in bob.events("delivered")], range(1, 3001))
 
 
 class _Relay:
@@ -135,5 +135,5 @@ def test_garbage_does_not_disturb_a_chat() -> None:
         finally:
             relay.close()
         numbers = range(0, 10_000, 100)
-        assert _texts(ann) == ["before", *(f"bob {number}" for number in numbers), "after"]
-        assert _texts(bob) == [f"ann {number}" for number in numbers]
+        assert_same(_texts(ann), ["before", *(f"bob {number}" for number in numbers), "after"])
+        assert_same(_texts(bob), [f"ann {number}" for number in numbers])

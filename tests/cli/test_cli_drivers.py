@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_support import running
+from cli_support import assert_same, running
 from test_cli_terminal import sitting_at
 
 from palaver_io.cli.arguments import DRIVERS
@@ -55,7 +55,7 @@ def test_lines_of_a_pipe_all_arrive_also_over_a_bad_network(
         ann, address = processes.listen(*way, *faults)
         bob = processes.call(address, *way, "--name", "Bob", *faults, stdin=stdin.fileno())
         assert (bob.finish(), ann.finish()) == (0, 0)
-        assert ann.out == [f"Bob: {line}" for line in lines]
+        assert_same(ann.out, [f"Bob: {line}" for line in lines])
 
 
 @each_other_way
@@ -173,9 +173,9 @@ def test_what_arrives_does_not_garble_what_is_being_typed(way: tuple[str, ...]) 
 def test_an_idle_process_uses_no_cpu(way: tuple[str, ...]) -> None:
     with running() as processes:
         ann, bob = processes.talk(*way)
-        time.sleep(0.5)
+        time.sleep(0.4)
         before = [one.cpu_seconds() for one in (ann, bob)]
-        time.sleep(1.5)
+        time.sleep(0.8)
         assert [one.cpu_seconds() for one in (ann, bob)] == before
 
 

@@ -145,6 +145,6 @@ def test_an_idle_process_uses_no_cpu() -> None:
     with running() as processes:
         ann, bob = processes.talk()
         before = [one.cpu_seconds() for one in (ann, bob)]
-        time.sleep(3.0)
+        time.sleep(1.5)
         after = [one.cpu_seconds() for one in (ann, bob)]
         assert max(late - early for early, late in zip(before, after, strict=True)) <= 0.02

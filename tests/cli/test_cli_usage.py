@@ -57,7 +57,7 @@ def test_wrong_usage_is_explained(arguments: tuple[str, ...], part: str) -> None
 )
 def test_help_and_version(arguments: tuple[str, ...], part: str) -> None:
     with running() as processes:
-        process = processes.start(*arguments)
+        process = processes.start(*arguments, fresh=True)
         assert process.finish() == 0
         assert part in "\n".join(process.out)
         assert process.err == []
@@ -138,7 +138,7 @@ def test_faults_tell_their_seed() -> None:
 @pytest.mark.smoke
 def test_the_demo() -> None:
     with running() as processes:
-        shown = processes.start("demo", "--seed", "7")
+        shown = processes.start("demo", "--seed", "7", fresh=True)
         assert shown.finish(20.0) == 0
         assert "200 messages each way" in shown.err[0]
         assert "OK: all 400 messages arrived exactly once and in order" in "\n".join(shown.out)

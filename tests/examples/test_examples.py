@@ -81,13 +81,24 @@ def test_a_conversation_over_a_bad_serial_line_is_exact(seed: str) -> None:
         assert min(int(number) for number in spoiled[0]) > 0
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("seed", ["7", "8"])
+def test_an_embedding_is_tested_on_a_simulated_network(seed: str) -> None:
+    ten, lost, damaged, answer, drop = run("own_embedding.py", seed)
+    assert ten.startswith("ten answers, each once and in order, in ")
+    assert min(map(int, re.findall(r"\d+", f"{lost} {damaged}"))) > 0
+    assert answer.startswith("21 degrees after 0.4")
+    assert drop.endswith("#1 desk:1 > sensor:1 HELLO 64 B dropped (loss)")
+
+
 def test_each_example_is_short_and_uses_public_names_only() -> None:
     paths = sorted(EXAMPLES.glob("*.py"))
     assert len(paths) >= 3
     for path in paths:
         text = path.read_text()
         assert len(text.splitlines()) <= 200, path
-        assert not re.findall(r"(?:from|import) palaver(?:_io)?\.\w", text), path
+        # The simulator is public too, and not among the names of the package.
+        assert not re.findall(r"(?:from|import) palaver(?:_io)?(?!\.sim )\.\w", text), path
         assert not re.findall(r"\b(?!self)\w+\._[a-z]", text), path
 
 

@@ -224,10 +224,11 @@ def test_a_send_that_waits_can_be_cancelled_and_has_not_sent() -> None:
                 try:
                     await asyncio.wait_for(ann.send(f"{sent:0100}"), 0.2)
                 except asyncio.TimeoutError:
-                    break
+                    try:
+                        await ann.send(f"{sent:0100}", wait=False)
+                    except WouldBlock:
+                        break  # it is full, and not only the machine busy
                 sent += 1
-            with pytest.raises(WouldBlock):
-                await ann.send("no room", wait=False)
             heard = [await bob.receive(PATIENCE) for _ in range(sent)]
             assert heard == [f"{number:0100}" for number in range(sent)]
             await ann.finish()
@@ -293,11 +294,11 @@ def test_a_thousand_cancelled_verbs_lose_and_double_nothing(seed: int, tcp: bool
 
         async with aio.listen("127.0.0.1", 0, **options) as listener:
             ann, bob = await meet(listener, **options)
-            await asyncio.gather(say(ann), hear(bob))
-            await ann.flush(PATIENCE)
-            assert heard == sent
-            assert min(sends.finished, receives.finished) > 100, (sends, receives)
-            await ann.close()
+            async with ann:  # else a failure would leave sockets open, and that would be told first
+                await asyncio.gather(say(ann), hear(bob))
+                await ann.flush(PATIENCE)
+                assert heard == sent, (len(heard), len(sent))
+                assert min(sends.finished, receives.finished) > 100, (sends, receives)
 
     run(scenario, 60.0)
 

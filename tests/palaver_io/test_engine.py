@@ -7,6 +7,7 @@ import pytest
 from io_support import Break, Do, Emit, Recorder, Refuse, Ring, Told
 
 from palaver import Action, Datagram, Event, Notice, Tick, Transmit, Unreachable, UsageError
+from palaver.machine import Hold, OpenStream
 from palaver_io.engine import Engine
 from palaver_io.port import Ready, Watcher
 
@@ -21,6 +22,7 @@ class Wire:
         self.hints: list[Event] = []
         self.now = 0.0
         self.settled: list[float] = []
+        self.asked: list[tuple[str, tuple[str, int]]] = []
 
     def send(self, data: bytes, destination: tuple[str, int]) -> Sequence[Event]:
         assert destination == HERE
@@ -46,6 +48,13 @@ class Wire:
 
     def disconnect(self, address: tuple[str, int]) -> Sequence[Event]:
         return ()
+
+    def open_stream(self, address: tuple[str, int]) -> Sequence[Event]:
+        self.asked.append(("open", address))
+        return [Unreachable(address)]
+
+    def hold(self, address: tuple[str, int], *, is_held: bool) -> None:
+        self.asked.append(("hold" if is_held else "go on", address))
 
     def settle(self, now: float) -> Sequence[Event]:
         self.settled.append(now)
@@ -190,3 +199,20 @@ def test_a_port_is_told_that_a_batch_is_over_and_has_a_deadline_of_its_own() -> 
     deadlines.append(engine.deadline)
     assert deadlines == [1.0, 2.0, None]
     assert wire.settled == [0.0, 1.0, 2.5, 2.5]
+
+
+class Asks(Recorder):
+    """A machine that asks for streams to be opened and held."""
+
+    def _take(self, event: Event, now: float, out: list[Action]) -> None:
+        super()._take(event, now, out)
+        if isinstance(event, Do):
+            out += [OpenStream(HERE), Hold(HERE, is_held=True), Hold(HERE, is_held=False)]
+
+
+def test_streams_are_opened_and_held_as_the_machine_asks_and_what_that_tells_comes_back() -> None:
+    machine, wire = Asks(), Wire()
+    engine, _ = make(machine, wire)
+    engine.command(Do("it"))
+    assert wire.asked == [("open", HERE), ("hold", HERE), ("go on", HERE)]
+    assert Unreachable(HERE) in machine.events

@@ -29,6 +29,7 @@ from palaver import (
 from palaver.roles.group.events import (
     CameIn,
     Entered,
+    Interrupted,
     JoinRoom,
     Post,
     PostHeard,
@@ -456,3 +457,17 @@ def test_who_left_is_gone_from_the_list_of_members() -> None:
     assert stage.told(Entered)[0].members == ("bob", "cy")
     stage.say(Log(11, (Left(1, "bob"), Joined(1, "dan"))))
     assert stage.ann.members(1) == ("cy", "dan")
+
+
+@pytest.mark.spec("U-3")
+def test_a_hub_that_does_not_tell_all_names_is_called_again() -> None:
+    stage = AtMember().say(Admitted(0, TOKEN, 10, 0, 2, "ann"), Members(("bob",)))
+    stage.sim.run_for(12)
+    assert [one.reason for one in stage.told(Interrupted)] == [JoinRefusal.LATE]
+    opened = [one.link for _, one in stage.sim.notices(HUB) if isinstance(one, Opened)]
+    assert opened == [1, 2]
+    stage.link = 2
+    stage.admit(how=1)
+    assert [one.how for one in stage.told(Entered)] == [1]
+    stage.sim.run_for(30)
+    assert stage.told(Closed) == []

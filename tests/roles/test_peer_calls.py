@@ -1073,3 +1073,40 @@ def test_junk_from_anywhere_changes_nothing() -> None:
     hall.tell("ann", Say(ann, "still here", 1))
     hall.run(1)
     assert hall.texts("bob") == ["still here"]
+
+
+@pytest.mark.spec("C-10")
+def test_what_is_left_of_a_crossed_call_does_not_ring_after_it_was_accepted() -> None:
+    hall = Hall().enlist("ann")
+    bob = Rogue(hall, "bob")
+    hall.tell("ann", Connect("bob", 7))
+    hall.run(1)
+    (ring,) = bob.heard(Ring)
+    # His own call has crossed; he drops it for hers, but its RING comes last.
+    bob.say(bob.incoming, Accepted(ring.call, bob.id))
+    hall.run(1)
+    assert hall.told("ann", CallOpened)
+    link = bob.ring("ann", b"crossed!")
+    hall.run(5)
+    assert hall.told("ann", Ringing) == []
+    hall.sim.command(bob.address, Leave(link))
+    hall.run(5)
+    assert hall.told("ann", Ringing) == []
+    assert hall.told("ann", CallEnded) == []
+
+
+@pytest.mark.spec("C-10")
+def test_a_call_of_whom_one_talks_to_rings_when_that_is_over() -> None:
+    hall = Hall().enlist("ann")
+    bob = Rogue(hall, "bob")
+    hall.tell("ann", Connect("bob", 7))
+    hall.run(1)
+    (ring,) = bob.heard(Ring)
+    bob.say(bob.incoming, Accepted(ring.call, bob.id))
+    hall.run(1)
+    bob.ring("ann", b"meant it")
+    hall.run(1)
+    bob.say(bob.incoming, TerminateMessage(ring.call, bob.id))
+    hall.run(5)
+    assert hall.end("ann", 1).outcome is Outcome.TERMINATED
+    assert len(hall.told("ann", Ringing)) == 1

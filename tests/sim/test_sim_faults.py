@@ -57,13 +57,10 @@ def test_a_chance_is_not_above_one(field: str) -> None:
 def test_without_faults_everything_passes_at_once() -> None:
     injector = FaultInjector(NO_FAULTS, seed=1)
     assert injector.apply(b"abc", 5.0) == [(5.0, b"abc")]
-    assert injector.counters.as_dict() == {
-        "corrupted": 0,
-        "dropped": 0,
-        "duplicated": 0,
-        "reordered": 0,
-        "sent": 1,
-    }
+    counts = injector.counters.as_dict()
+    assert counts.pop("sent") == 1
+    assert set(counts.values()) == {0}
+    assert {"dropped", "bursts", "forged", "replayed", "truncated"} < counts.keys()
 
 
 def test_each_fault_happens_as_often_as_asked_for() -> None:

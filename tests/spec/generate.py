@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 import generate_group
+import generate_plain
 import role_parts
 import worked
 import worked_twins
@@ -200,6 +201,7 @@ PARTS: dict[str, Callable[[], str]] = {
     **role_parts.PARTS,
     **generate_group.PARTS,
     "twins": worked_twins.crossing,
+    **generate_plain.PARTS,
 }
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

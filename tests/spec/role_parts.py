@@ -90,6 +90,8 @@ CALL_ACTION_WORDS = {
     "say": "send CHAT",
     "refuse_to_say": "report undelivered",
     "hear": "report it, if its number is above all before",
+    "be_accepted_late": "take note of it, if we had given the call up",
+    "hear_late": "report it, if they talked and its number is above all before",
     "terminate": "send TERMINATE",
     "be_terminated": "send TERMINATED; close the link",
     "hang_up": "close the link",

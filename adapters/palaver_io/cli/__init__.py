@@ -1,4 +1,4 @@
-"""The command line: `palaver listen`, `call`, `registry`, `peer`, `hub`, `join` and `demo`."""
+"""The command line: `palaver listen`, `call`, `registry`, `peer`, `hub`, `join`, `sim`, `demo`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .peer_command import PeerCommand
 from .people_arguments import PeerOptions, RegistryOptions
 from .registry_command import RegistryCommand
 from .session import run_session
+from .sim_arguments import SimOptions
+from .sim_command import run_sim
 from .status import EXIT_INTERRUPTED, EXIT_USAGE
 
 __all__ = ["main"]
@@ -30,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if isinstance(options, DemoOptions):
             return run_demo(options)
+        if isinstance(options, SimOptions):
+            return run_sim(options)
         if isinstance(options, HubOptions):
             return run_session(HubCommand(options))
         if isinstance(options, JoinOptions):

@@ -81,6 +81,14 @@ def take_count(text: str) -> int:
     return number
 
 
+def take_many(text: str) -> int:
+    """Take a number of runs or datagrams."""
+    number = _integer(text)
+    if not 1 <= number <= 10**9:
+        raise argparse.ArgumentTypeError(f"it must be from 1 to 1000000000, not {number}")
+    return number
+
+
 def take_seed(text: str) -> int:
     """Take a seed of the fault injector."""
     number = _integer(text)

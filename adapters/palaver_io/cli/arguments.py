@@ -37,6 +37,8 @@ from .people_arguments import (
     add_people_commands,
     read_people_options,
 )
+from .plain_arguments import add_plain_options, check_plain_options
+from .sim_arguments import SIM_TEXT, SimOptions, add_sim_arguments, make_sim_options
 from .status import EXIT_USAGE
 
 DRIVERS = ("blocking", "selectors", "asyncio")
@@ -58,6 +60,7 @@ examples:
   palaver peer --name Ann           see who is there, and talk to them
   palaver hub                       let a group talk, at port 2209
   palaver join HOST --name Ann      take part in it
+  palaver sim                       look for a seed that breaks a promise
 
 "palaver COMMAND --help" tells more about each.
 
@@ -80,6 +83,7 @@ examples:
   palaver listen 0.0.0.0:{DEFAULT_PORT}          reachable from everywhere, over IPv4
   palaver listen '[::]:{DEFAULT_PORT}'           ... over IPv6, and IPv4 where the system allows
   palaver listen -k --max 5             talk to up to five at a time, until Ctrl-C
+  palaver listen --plain-too            also with those who only have "nc -u"
 """
 
 _CALL = f"""\
@@ -90,6 +94,7 @@ all have arrived, the conversation is ended.
 examples:
   palaver call 192.168.1.20:{DEFAULT_PORT}
   palaver call '[fe80::1%eth0]:{DEFAULT_PORT}' --name Ann
+  palaver call 192.168.1.20:{DEFAULT_PORT} --plain  somebody who only has "nc -u -l"
   palaver call localhost --timeout 5 --wait < questions.txt > answers.txt
 """
 
@@ -118,6 +123,10 @@ class ChatOptions:
     max_conversations: int
     timeout: float | None
     wait: bool
+    plain: bool = False
+    """Bare text, and nothing of Palaver."""
+    plain_too: bool = False
+    """Bare text as well, on the same port."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,13 @@ class DemoOptions:
 
 
 Options: TypeAlias = (
-    ChatOptions | DemoOptions | HubOptions | JoinOptions | RegistryOptions | PeerOptions
+    ChatOptions
+    | DemoOptions
+    | HubOptions
+    | JoinOptions
+    | RegistryOptions
+    | PeerOptions
+    | SimOptions
 )
 
 
@@ -139,6 +154,8 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
     found = parser.parse_args(arguments)
+    if found.command == "sim":
+        return make_sim_options(found)
     faults = Faults(
         loss=found.loss, duplicate=found.dup, reorder=found.reorder, corrupt=found.corrupt
     )
@@ -149,6 +166,7 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
         parser.error("faults can't be injected into TCP, which would repair them: leave one out")
     if found.command in {"registry", "peer"}:
         return _make_people_options(parser, found, fault_options)
+    check_plain_options(parser, found)
     if found.command in {"hub", "join"}:
         return _make_group_options(parser, found, fault_options)
     is_caller = found.command == "call"
@@ -170,6 +188,8 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
         max_conversations=1 if is_caller else found.max,
         timeout=found.timeout if is_caller else None,
         wait=is_caller and found.wait,
+        plain=found.plain,
+        plain_too=not is_caller and found.plain_too,
     )
 
 
@@ -237,6 +257,7 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         default=1,
         help="talk to up to N at a time (default: 1)",
     )
+    add_plain_options(listen, too=True)
     _add_chat_options(listen)
     call = commands.add_parser("call", help="call somebody who listens", description=_CALL)
     call.add_argument(
@@ -256,14 +277,18 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
         action="store_true",
         help="at the end of input, go on receiving until the other side is done too",
     )
+    add_plain_options(call)
     _add_chat_options(call)
     add_people_commands(commands, DRIVERS, _add_fault_options)
     hub = commands.add_parser("hub", help="let a group talk", description=HUB_TEXT)
     add_hub_arguments(hub)
+    add_plain_options(hub, too=True)
     _add_common_options(hub)
     join = commands.add_parser("join", help="take part in a group", description=JOIN_TEXT)
     add_join_arguments(join)
     _add_common_options(join)
+    sim = commands.add_parser("sim", help="try it all in virtual time", description=SIM_TEXT)
+    add_sim_arguments(sim)
     demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
     _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
     return parser

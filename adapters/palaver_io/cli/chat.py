@@ -24,6 +24,7 @@ from palaver import (
     Undelivered,
     Writable,
 )
+from palaver.roles.plain.events import Missed, PlainOpened, Sent, Stalled, Unheard
 from palaver_io.addresses import format_address
 
 from .conversations import Conversation, Conversations
@@ -32,6 +33,7 @@ from .lines import EndOfInput, Input
 from .network import hint_at_listening
 from .outgoing import Outgoing, Policy
 from .output import Output
+from .plain_network import NO_PROMISE, hint_at_plain
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED
 from .terminal import Prompt
 
@@ -92,9 +94,14 @@ class Chat:
     def begin(self, address: Address) -> None:
         """Start: the machine can be reached at `address`."""
         if self._policy.peer is not None:
+            if self._policy.plain:
+                self._output.hint(NO_PROMISE)
             self._perform(Call(self._policy.peer, timeout=self._policy.timeout))
         else:
-            hints = hint_at_listening(address, tcp=self._policy.tcp)
+            policy = self._policy
+            hints = [] if policy.plain else hint_at_listening(address, tcp=policy.tcp)
+            if policy.plain or policy.plain_too:
+                hints += hint_at_plain(address, tcp=policy.tcp)
             self._output.listening(*address, format_address(address), hints)
 
     def take_notice(self, notice: Notice) -> None:
@@ -104,7 +111,7 @@ class Chat:
                 one = Conversation(notice.link, format_address(notice.address))
                 self.conversations.add(one)
                 self._output.dialing(one)
-            case ConversationOpened():
+            case ConversationOpened() | PlainOpened():
                 self._open(notice)
             case _:
                 link = getattr(notice, "link", None)
@@ -131,7 +138,7 @@ class Chat:
 
     # Notices
 
-    def _open(self, notice: ConversationOpened) -> None:
+    def _open(self, notice: ConversationOpened | PlainOpened) -> None:
         one = self.conversations.get(notice.link)
         if one is None:
             if self._is_stopping:
@@ -139,7 +146,10 @@ class Chat:
                 return
             one = Conversation(notice.link, format_address(notice.address))
             self.conversations.add(one)
-        one.name = notice.name
+        if isinstance(notice, PlainOpened):
+            one.is_plain = True
+        else:
+            one.name = notice.name
         one.is_open = True
         self._output.opened(one, inbound=notice.inbound)
         if self._policy.is_interactive and not self._was_open:
@@ -173,6 +183,21 @@ class Chat:
                 output.still_dialing(one, notice.attempt, unreachable=notice.unreachable)
             case Closed():
                 self._close(one, notice)
+            case _:
+                self._take_about_plain(one, notice)
+
+    def _take_about_plain(self, one: Conversation, notice: Notice) -> None:
+        output = self._output
+        match notice:
+            case Sent():
+                output.sent(one, notice.ref, one.waiting.pop(notice.ref, ""))
+                self._leave_if_due(one)
+            case Unheard():
+                output.unheard(one)
+            case Stalled():
+                output.stalled(one)
+            case Missed():
+                output.missed(one, notice.count)
             case _:
                 pass
 

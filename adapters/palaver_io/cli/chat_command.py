@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 
 from palaver import Address, Duo, Event, Notice, Said
+from palaver.roles.plain.either import EitherPair
+from palaver.roles.plain.pair import PlainPair
 from palaver_io.addresses import resolve_peer
 from palaver_io.opening import open_caller, open_listener
 from palaver_io.port import Port
@@ -27,14 +29,7 @@ class ChatCommand:
 
     def __init__(self, options: ChatOptions) -> None:
         self.options = options
-        self.machine = Duo(
-            os.urandom,
-            name=options.name,
-            accept=not options.is_caller,
-            max_conversations=options.max_conversations,
-            streams=options.tcp,
-            timing=options.timing,
-        )
+        self.machine = _make_machine(options)
         self._output: Output | None = None
         self._peer: Address | None = None
 
@@ -53,8 +48,14 @@ class ChatCommand:
         try:
             if options.is_caller:
                 self._peer = resolve_peer(options.host, options.port)
-                return open_caller(self._peer, tcp=options.tcp)
-            return open_listener(options.host, options.port, tcp=options.tcp)
+                return open_caller(self._peer, tcp=options.tcp, plain=options.plain)
+            return open_listener(
+                options.host,
+                options.port,
+                tcp=options.tcp,
+                plain=options.plain,
+                plain_too=options.plain_too,
+            )
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
@@ -73,8 +74,36 @@ class ChatCommand:
             tcp=options.tcp,
             timeout=options.timeout,
             keep_open=options.keep_open,
-            max_conversations=options.max_conversations,
+            # Of either kind, if there are two.
+            max_conversations=options.max_conversations << options.plain_too,
+            plain=options.plain,
+            plain_too=options.plain_too,
             wait=options.wait,
             is_interactive=is_interactive,
         )
         return Chat(perform, self._output, policy)
+
+
+def _make_machine(options: ChatOptions) -> Duo | PlainPair | EitherPair:
+    if options.plain:
+        return PlainPair(
+            accept=not options.is_caller,
+            max_conversations=options.max_conversations,
+            streams=options.tcp,
+        )
+    if options.plain_too:
+        return EitherPair(
+            os.urandom,
+            name=options.name,
+            max_conversations=options.max_conversations,
+            streams=options.tcp,
+            timing=options.timing,
+        )
+    return Duo(
+        os.urandom,
+        name=options.name,
+        accept=not options.is_caller,
+        max_conversations=options.max_conversations,
+        streams=options.tcp,
+        timing=options.timing,
+    )

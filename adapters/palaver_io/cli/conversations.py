@@ -20,6 +20,8 @@ class Conversation:
     address: str
     name: str = ""
     is_open: bool = False
+    is_plain: bool = False
+    """It is in plain text, where nothing is known to arrive."""
     last_heard: int = 0
     """When it spoke last: a running number over all conversations, 0 for never."""
     waiting: dict[int, str] = field(default_factory=dict)
@@ -43,6 +45,8 @@ class Conversation:
     @property
     def who(self) -> str:
         """The name, with the address; for introductions."""
+        if self.is_plain:
+            return f"{self.address} (plain)"
         return f"{self.name} ({self.address})" if self.name.strip() else self.address
 
 

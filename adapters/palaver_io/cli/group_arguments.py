@@ -25,6 +25,7 @@ examples:
   palaver hub                       reachable from this computer only, at port {HUB_PORT}
   palaver hub 0.0.0.0               reachable from everywhere, over IPv4
   palaver hub --backlog 20          newcomers may ask for the last 20 posts
+  palaver hub --plain-too           also for those who only have "nc -u"
 """
 
 JOIN_TEXT: Final = f"""\
@@ -52,6 +53,10 @@ class HubOptions:
     timing: Timing
     json: bool
     verbose: bool
+    plain: bool = False
+    """Bare text, and nothing of Palaver."""
+    plain_too: bool = False
+    """Bare text as well, on the same port."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,14 @@ def add_join_arguments(parser: argparse.ArgumentParser) -> None:
 def make_hub_options(found: argparse.Namespace, **common: object) -> HubOptions:
     """Give the options that were found."""
     host, port = found.address
-    return HubOptions(host=host, port=port, backlog=found.backlog, **common)  # type: ignore[arg-type]
+    return HubOptions(
+        host=host,
+        port=port,
+        backlog=found.backlog,
+        plain=found.plain,
+        plain_too=found.plain_too,
+        **common,  # type: ignore[arg-type]
+    )
 
 
 def make_join_options(found: argparse.Namespace, **common: object) -> JoinOptions:

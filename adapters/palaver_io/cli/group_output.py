@@ -134,6 +134,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             name=notice.name,
             how=notice.how.name.lower(),
             address=format_address(notice.address),
+            **_mark(plain=notice.plain),
         )
 
     def went(self, notice: MemberWent) -> None:
@@ -146,6 +147,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             name=notice.name,
             how=notice.how.name.lower(),
             reason=ending_name(notice.reason),
+            **_mark(plain=notice.plain),
         )
 
     def relayed(self, notice: PostRelayed) -> None:
@@ -157,6 +159,7 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             number=notice.number,
             name=notice.name,
             text=notice.text,
+            **_mark(plain=notice.plain),
         )
 
     def dialing(self, notice: Dialing) -> None:
@@ -270,7 +273,8 @@ _GOING: Final = {
     Going.DROPPED: "was dropped: it took too little, too slowly",
 }
 _REFUSALS: Final = {
-    JoinRefusal.NAME_TAKEN: "somebody of that name is there already.",
+    JoinRefusal.NAME_TAKEN: "somebody of that name is there already. If that was you, before a "
+    "crash, the name will be free within a minute.",
     JoinRefusal.BAD_NAME: "that name can't be taken: it must be printable.",
     JoinRefusal.BAD_ROOM: "there can be no room of that name: it must be printable.",
     JoinRefusal.ROOM_FULL: "the room is full. Try again later, or another room.",
@@ -420,3 +424,8 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
 
 def _where(room: str) -> str:
     return "" if room == LOBBY else f"[{room}] "
+
+
+def _mark(*, plain: bool) -> dict[str, bool]:
+    """Give what is told, beside the rest, of somebody with plain text."""
+    return {"plain": True} if plain else {}

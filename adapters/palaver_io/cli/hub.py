@@ -9,6 +9,8 @@ from palaver import Address, Event, Notice
 from palaver.roles.group.events import Disband, MemberCame, MemberWent, PostRelayed
 from palaver.roles.group.hub import Hub
 from palaver.roles.group.rules import HubRules
+from palaver.roles.plain.either import EitherHub
+from palaver.roles.plain.relay import PlainRelay
 from palaver_io.addresses import format_address
 from palaver_io.opening import open_listener
 from palaver_io.port import Port
@@ -17,6 +19,7 @@ from .group_arguments import HubOptions
 from .group_network import explain_hub_error, hint_at_hub
 from .group_output import GroupOutput, JsonGroupOutput, PlainGroupOutput
 from .lines import EndOfInput, Input
+from .plain_network import hint_at_plain
 from .screen import Screen
 from .session import CannotStartError
 from .status import EXIT_OK, EXIT_USAGE
@@ -30,12 +33,7 @@ class HubCommand:
 
     def __init__(self, options: HubOptions) -> None:
         self.options = options
-        self.machine = Hub(
-            os.urandom,
-            rules=HubRules(backlog=options.backlog),
-            streams=options.tcp,
-            timing=options.timing,
-        )
+        self.machine = _make_machine(options)
         self._output: GroupOutput | None = None
 
     def make_output(self, screen: Screen, *, numbered: bool) -> GroupOutput:
@@ -51,7 +49,13 @@ class HubCommand:
         """Open the socket. Raises CannotStartError."""
         options = self.options
         try:
-            return open_listener(options.host, options.port, tcp=options.tcp)
+            return open_listener(
+                options.host,
+                options.port,
+                tcp=options.tcp,
+                plain=options.plain,
+                plain_too=options.plain_too,
+            )
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
@@ -60,7 +64,7 @@ class HubCommand:
     def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> HubTalk:
         """Make what gives meaning."""
         assert self._output is not None
-        return HubTalk(perform, self._output, tcp=self.options.tcp, is_interactive=is_interactive)
+        return HubTalk(perform, self._output, self.options, is_interactive=is_interactive)
 
 
 class HubTalk:
@@ -70,8 +74,8 @@ class HubTalk:
         self,
         perform: Callable[[Event], object],
         output: GroupOutput,
+        options: HubOptions,
         *,
-        tcp: bool,
         is_interactive: bool,
     ) -> None:
         self.is_over = False
@@ -79,7 +83,7 @@ class HubTalk:
         self.is_engaged = True
         self._perform = perform
         self._output = output
-        self._tcp = tcp
+        self._options = options
         self._is_interactive = is_interactive
 
     @property
@@ -89,9 +93,11 @@ class HubTalk:
 
     def begin(self, address: Address) -> None:
         """Start: the hub can be reached at `address`."""
-        self._output.listening(
-            *address, format_address(address), hint_at_hub(address, tcp=self._tcp)
-        )
+        options = self._options
+        hints = [] if options.plain else hint_at_hub(address, tcp=options.tcp)
+        if options.plain or options.plain_too:
+            hints += hint_at_plain(address, tcp=options.tcp)
+        self._output.listening(*address, format_address(address), hints)
         if self._is_interactive:
             self._output.hint('"exit", or Ctrl-C, ends it for all.')
 
@@ -111,7 +117,8 @@ class HubTalk:
         if item.text.strip().lower() == "exit":
             self.stop()
         else:
-            self._output.hint("A hub only relays. To take part, run `palaver join` beside it.")
+            how = "nc -u" if self._options.plain else "palaver join"
+            self._output.hint(f"A hub only relays. To take part, run `{how}` beside it.")
 
     def stop(self, status: int = EXIT_OK) -> None:
         """End all memberships, and the hub with them."""
@@ -123,3 +130,15 @@ class HubTalk:
     def prompt(self) -> Prompt:
         """Show nothing in front of what is typed."""
         return Prompt("")
+
+
+def _make_machine(options: HubOptions) -> Hub | PlainRelay | EitherHub:
+    if options.plain:
+        return PlainRelay(streams=options.tcp)
+    make = EitherHub if options.plain_too else Hub
+    return make(
+        os.urandom,
+        rules=HubRules(backlog=options.backlog),
+        streams=options.tcp,
+        timing=options.timing,
+    )

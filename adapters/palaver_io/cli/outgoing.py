@@ -30,6 +30,10 @@ class Policy:
     keep_open: bool = False
     """A listener goes on after a conversation."""
     max_conversations: int = 1
+    plain: bool = False
+    """In plain text, which promises nothing."""
+    plain_too: bool = False
+    """A listener takes calls, and plain text as well."""
     wait: bool = False
     """A caller goes on receiving after the end of its input."""
     is_interactive: bool = False

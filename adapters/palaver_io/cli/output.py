@@ -47,6 +47,22 @@ class Output(Teller):
         """The line, which begins with `begin`, has arrived."""
 
     @abstractmethod
+    def sent(self, one: Conversation, line: int, begin: str) -> None:
+        """The line has gone out in plain text; whether it arrives, nobody will know."""
+
+    @abstractmethod
+    def unheard(self, one: Conversation) -> None:
+        """Nothing listens there, as far as the network can tell."""
+
+    @abstractmethod
+    def stalled(self, one: Conversation) -> None:
+        """No more is sent until the other side says something."""
+
+    @abstractmethod
+    def missed(self, one: Conversation, count: int) -> None:
+        """So many texts came too fast, and were dropped."""
+
+    @abstractmethod
     def overdue(self, one: Conversation, line: int, begin: str) -> None:
         """The line has not arrived yet, for an uncommonly long time."""
 
@@ -88,15 +104,35 @@ class JsonOutput(JsonTeller, Output):
 
     def opened(self, one: Conversation, *, inbound: bool) -> None:
         """Lines can go both ways."""
-        self._write("opened", link=one.link, address=one.address, name=one.name, inbound=inbound)
+        plain = {"plain": True} if one.is_plain else {}
+        about = {"link": one.link, "address": one.address, "name": one.name, "inbound": inbound}
+        self._write("opened", **about, **plain)
 
     def message(self, one: Conversation, label: str, text: str) -> None:
         """The other side said something."""
-        self._write("message", link=one.link, address=one.address, name=one.name, text=text)
+        plain = {"plain": True} if one.is_plain else {}
+        about = {"link": one.link, "address": one.address, "name": one.name, "text": text}
+        self._write("message", **about, **plain)
 
     def delivered(self, one: Conversation, line: int, begin: str) -> None:
         """The line, which begins with `begin`, has arrived."""
         self._write("delivered", link=one.link, line=line)
+
+    def sent(self, one: Conversation, line: int, begin: str) -> None:
+        """The line has gone out in plain text; whether it arrives, nobody will know."""
+        self._write("sent", link=one.link, line=line)
+
+    def unheard(self, one: Conversation) -> None:
+        """Nothing listens there, as far as the network can tell."""
+        self._write("unheard", link=one.link)
+
+    def stalled(self, one: Conversation) -> None:
+        """No more is sent until the other side says something."""
+        self._write("stalled", link=one.link)
+
+    def missed(self, one: Conversation, count: int) -> None:
+        """So many texts came too fast, and were dropped."""
+        self._write("missed", link=one.link, count=count)
 
     def overdue(self, one: Conversation, line: int, begin: str) -> None:
         """The line has not arrived yet, for an uncommonly long time."""
@@ -168,6 +204,8 @@ class PlainOutput(PlainTeller, Output):
         """Lines can go both ways."""
         if inbound:
             self._note(f"{one.who} is here.")
+        elif one.is_plain:
+            self._note(f"Talking to {one.who}.")
         else:
             self._note(f"Connected to {one.who}.")
 
@@ -179,6 +217,26 @@ class PlainOutput(PlainTeller, Output):
         """The line, which begins with `begin`, has arrived."""
         if self._verbose:
             self._note(f"Delivered: {self._line(line, begin)}")
+
+    def sent(self, one: Conversation, line: int, begin: str) -> None:
+        """The line has gone out in plain text; whether it arrives, nobody will know."""
+        if self._verbose:
+            self._note(f"Sent, and it may get lost: {self._line(line, begin)}")
+
+    def unheard(self, one: Conversation) -> None:
+        """Nothing listens there, as far as the network can tell."""
+        self._note(f"Nothing seems to listen at {one.address}: what you say is likely lost.")
+
+    def stalled(self, one: Conversation) -> None:
+        """No more is sent until the other side says something."""
+        self._note(
+            f"{one.who} has been sent much for little, and its address may be forged: "
+            "the rest waits until it says something."
+        )
+
+    def missed(self, one: Conversation, count: int) -> None:
+        """So many texts came too fast, and were dropped."""
+        self._note(f"{count} texts of {one.who} came too fast, and were dropped.")
 
     def overdue(self, one: Conversation, line: int, begin: str) -> None:
         """The line has not arrived yet, for an uncommonly long time."""
@@ -222,6 +280,7 @@ _LOSSES = {
     Reason.DEAD: "{} does not answer any more: the conversation is over.",
     Reason.RESET: "{} was restarted: the conversation is over.",
     Reason.DISCONNECTED: "The connection to {} broke: the conversation is over.",
+    Reason.NO_ANSWER: "{} has not answered: what you said is likely lost.",
     Reason.FLUSH_TIMEOUT: "The conversation with {} is over; not everything arrived in time.",
 }
 _FAILURES = {

@@ -25,6 +25,8 @@ ACK_EVERY_STEADY = 8
 # With less credit than this the sender might wait for them.
 MIN_WINDOW_STEADY = 65536
 REPEATS = 3
+# Older than this an arrival is told of without its age; no age is below it by rounding.
+_OLDEST = -2.0 * NO_DELAY * DELAY_UNIT
 
 
 class Arrivals:
@@ -155,12 +157,17 @@ class Arrivals:
         return copy_slots(self)
 
     def key(self, now: float) -> tuple[object, ...]:
-        """Give the state as a comparable value: times and numbers relative."""
+        """Give the state as a comparable value: times and numbers relative.
+
+        Not what has arrived decides the future but what has not, and how long ago the newest
+        came only as long as an ACK can tell.
+        """
+        known = min(self.highest + 1, REPLAY_WINDOW)
         return (
             self.highest - self._newest,
             self.highest - self._reported,
-            self._seen,
-            self._newest_at - now if self._newest >= 0 else None,
+            ~self._seen & ((1 << known) - 1),
+            max(self._newest_at - now, _OLDEST) if self._newest >= 0 else None,
             self._unacked,
             self._in_order,
             self.repeats,

@@ -58,6 +58,14 @@ class Caller:
             self.hello_at = now
             self.is_answering = True
 
+    @property
+    def _phase(self) -> int:
+        """How many HELLOs were sent, or -1 when all waits that follow are the same."""
+        settled = self.attempts > 1 and (
+            self._timing.hello_wait(self.attempts) >= self._timing.hello_interval_max
+        )
+        return -1 if settled else self.attempts
+
     def clone(self) -> Caller:
         """Give an independent twin."""
         return copy_slots(self)
@@ -68,7 +76,7 @@ class Caller:
             self.hello,
             self.hello_at - now,
             max(self._follow_at - now, 0.0),
-            self.attempts,
+            self._phase,
             self.is_answering,
             self.unreachable,
         )

@@ -423,6 +423,7 @@ class Channel:
         """Give the state as a comparable value: times and packet numbers relative."""
         return (
             self.address,
+            self.remote,
             self._room,
             self.vigil.key(now),
             self._path.key(now),

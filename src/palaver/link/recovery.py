@@ -224,7 +224,7 @@ class Recovery:
             None if largest is None else (next_number - largest[0], self._index - largest[1]),
             None if not self.packets else self._last_sent_at - now,
             None if self._loss_at is None else self._loss_at - now,
-            self.backoff,
+            self.rtt.probe_timeout(self.backoff) if self.backoff else None,
             self.probes,
             self.probed,
             self.limited,

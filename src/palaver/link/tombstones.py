@@ -114,6 +114,15 @@ class Tombstones:
     def key(self, now: float) -> tuple[object, ...]:
         """Give the state as a comparable value, times relative to `now`."""
         return tuple(
-            (one.number, one.local, one.reason, one.repeats, one.expires - now)
+            (
+                one.number,
+                one.local,
+                one.address,
+                one.peer,
+                one.reason,
+                one.last_word,
+                one.repeats,
+                one.expires - now,
+            )
             for one in self._by_number.values()
         )

@@ -113,13 +113,14 @@ class Vigil:
         return copy_slots(self)
 
     def key(self, now: float) -> tuple[object, ...]:
-        """Give the state as a comparable value, times relative to `now`."""
+        """Give the state as a comparable value: when each thing is due, relative to `now`."""
+        since, suspect, probe = self._waiting_since, self._suspect_since, self._credit_probe_at
+        dead_peer = self._timing.dead_peer
         return (
             self._keepalive,
-            self.last_heard - now,
-            self.last_sent - now,
-            *(
-                None if then is None else then - now
-                for then in (self._waiting_since, self._suspect_since, self._credit_probe_at)
-            ),
+            self.last_heard + dead_peer - now,
+            self.last_sent + self._keepalive - now,
+            None if since is None else since + dead_peer - now,
+            None if suspect is None else suspect - now,
+            None if probe is None else probe - now,
         )

@@ -94,4 +94,21 @@ def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Act
             peer.step(call, CallInput.FOLDED, None, now, out)
             cross(peer, ours, crossing, now, out)
             return
-    peer.step(call, CallInput.CHECKED, entry, now, out)
+    if is_left_over(peer, call):
+        call.until = now + peer.timing.verify
+    else:
+        peer.step(call, CallInput.CHECKED, entry, now, out)
+
+
+def is_left_over(peer: Peer, call: Call) -> bool:
+    """Tell whether a call that has not rung may be what is left of one that has crossed ours.
+
+    It is from the one that has accepted a call of ours, and we talk: its link ends then, however
+    late. A call that is meant rings when the conversation is over.
+    """
+    return any(
+        ours.ref is not None
+        and ours.state is CallState.OPEN
+        and (ours.peer, ours.address) == (call.peer, call.address)
+        for ours in peer.calls
+    )

@@ -86,6 +86,11 @@ def be_accepted(peer: Peer, call: Call, _: Accepted, now: float, out: list[Actio
     tell_open(call, out)
 
 
+def be_accepted_late(_: Peer, call: Call, __: Accepted, ___: float, ____: list[Action]) -> None:
+    """Take note that the callee accepted while we gave up: what it says meanwhile is heard."""
+    call.taken_up = call.ref is not None and call.outcome is not Outcome.REJECTED
+
+
 def be_rejected(peer: Peer, call: Call, no: Rejected, now: float, out: list[Action]) -> None:
     """End a call that the callee has turned down."""
     call.settle(Outcome.REJECTED, Side.PEER, no.code, no.text)
@@ -211,6 +216,14 @@ def hear(_: Peer, call: Call, chat: Chat, __: float, out: list[Action]) -> None:
         out.append(Heard(call.number, call.peer, chat.number, chat.text))
 
 
+def hear_late(peer: Peer, call: Call, chat: Chat, now: float, out: list[Action]) -> None:
+    """Hand over a text that comes while the link is closing: its sender is told that it arrived."""
+    if call.taken_up and not call.talked:
+        tell_open(call, out)
+    if call.talked:  # else there never was a conversation
+        hear(peer, call, chat, now, out)
+
+
 def terminate(peer: Peer, call: Call, _: object, now: float, out: list[Action]) -> None:
     """Tell the peer that the conversation is over, and wait to hear that it knows."""
     call.settle(Outcome.TERMINATED, Side.LOCAL)
@@ -254,6 +267,7 @@ def end(peer: Peer, call: Call, closed: Closed | None, now: float, out: list[Act
 
 def tell_open(call: Call, out: list[Action]) -> None:
     """Tell the program that both want to talk."""
+    call.talked = True
     out.append(CallOpened(call.number, call.ref, call.peer, call.name, call.address, call.verified))
 
 
@@ -261,6 +275,7 @@ ACTIONS: dict[str, Callable[[Peer, Call, Any, float, list[Action]], None]] = {
     "call_up": call_up,
     "ring_again": ring_again,
     "be_accepted": be_accepted,
+    "be_accepted_late": be_accepted_late,
     "be_rejected": be_rejected,
     "withdraw": withdraw,
     "cancel": cancel,
@@ -277,6 +292,7 @@ ACTIONS: dict[str, Callable[[Peer, Call, Any, float, list[Action]], None]] = {
     "say": say,
     "refuse_to_say": refuse_to_say,
     "hear": hear,
+    "hear_late": hear_late,
     "terminate": terminate,
     "be_terminated": be_terminated,
     "hang_up": hang_up,

@@ -57,6 +57,8 @@ class Call:
         "rival",
         "said",
         "state",
+        "taken_up",
+        "talked",
         "text",
         "until",
         "us",
@@ -69,6 +71,10 @@ class Call:
         self.number = number
         self.id = call_id
         self.state = state
+        # Whether the program was told that both want to talk.
+        self.talked = False
+        # Whether the callee has accepted while we gave up.
+        self.taken_up = False
         self.ref: int | None = None
         self.link = 0
         # What the ids are worth: those that a registry gave before it forgot all are another era's.

@@ -48,7 +48,7 @@ from palaver.wire.peer import (
 from palaver.wire.registry import MAX_PORT, Entry, RegistryMessage, decode_registry
 
 from . import peer_events as told
-from .being_called import be_rung, check
+from .being_called import be_rung, check, is_left_over
 from .call_actions import ACTIONS, RING_REF
 from .calls import Call, Calls
 from .duo_events import Say
@@ -236,7 +236,9 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         if self.client.until <= now:
             self.client.on_time(self, now, out)
         for call in self.calls:
-            if call.until <= now:
+            if call.until <= now and call.state is CallState.CHECKING and is_left_over(self, call):
+                call.until = now + self.timing.verify
+            elif call.until <= now:
                 call.until = _FOREVER
                 # Of the calls with a time that is over only one's own have had no answer.
                 self.step(call, CallInput.TIMEOUT, told.Outcome.NO_ANSWER, now, out)

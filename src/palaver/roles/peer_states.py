@@ -101,7 +101,9 @@ CALLS: dict[tuple[CallState, CallInput], tuple[str, CallState]] = {
     (C.LEAVING, On.TERMINATED): ("hang_up", C.ENDING),
     (C.LEAVING, On.TIMEOUT): ("hang_up", C.ENDING),
     (C.LEAVING, On.LINK_LOST): ("end", C.OVER),
+    (C.ENDING, On.ACCEPTED): ("be_accepted_late", C.ENDING),
     (C.ENDING, On.SAY): ("refuse_to_say", C.ENDING),
+    (C.ENDING, On.CHAT): ("hear_late", C.ENDING),
     (C.ENDING, On.LINK_LOST): ("end", C.OVER),
 }
 """(state, input): (what is done, the state that follows)."""

@@ -323,4 +323,5 @@ class Role(StateMachine, Generic[M]):
             self._endpoint.state_key(now),
             tuple(sorted(self._calling)),
             tuple(sorted(self._open)),
+            tuple(sorted(self._given_up.items())),
         )

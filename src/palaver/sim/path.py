@@ -8,6 +8,7 @@ from palaver.machine import UsageError
 
 from .faults import Copies, FaultCounters, FaultInjector, Faults
 from .trace import DropReason
+from .verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Path:
         own = {"overflowed": self.overflowed, "parted": self.parted}
         return self.counters.as_dict() | own
 
-    def send(self, data: bytes, now: float) -> Copies | DropReason:
+    def send(self, data: bytes, now: float, verdict: Verdict | None = None) -> Copies | DropReason:
         """Say when each copy of a datagram arrives, or why none does."""
         if self.cut:
             self.parted += 1
@@ -74,7 +75,7 @@ class Path:
         if departure is None:
             self.overflowed += 1
             return DropReason.OVERFLOW
-        return self._injector.apply(data, departure) or DropReason.LOSS
+        return self._injector.apply(data, departure, verdict) or DropReason.LOSS
 
     def _pass_bottleneck(self, size: int, now: float) -> float | None:
         """Say when the last byte leaves, or None if there is no room."""

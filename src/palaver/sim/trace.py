@@ -1,4 +1,4 @@
-"""What happened in a simulation: a list of values, and a fingerprint of it.
+"""What happened in a simulation: a list of values, a fingerprint of it, and lines for people.
 
 Each datagram that is put on the network has a `number`, from 1; all that happens to it and to its
 copies carries that number. An `Arrived` whose number has no `Sent` was injected.
@@ -12,8 +12,9 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import blake2b
 
-from palaver.machine import Address, Notice, UsageError
+from palaver.machine import Address, Event, Notice, UsageError
 from palaver.values import value
+from palaver.wire.packets import Kind
 
 
 class DropReason(Enum):
@@ -27,6 +28,8 @@ class DropReason(Enum):
     """The queue of its path's bottleneck was full."""
     ABSENT = "absent"
     """There is no machine at its destination."""
+    STALLED = "stalled"
+    """The machine at its destination stands still, and too much waits for it."""
 
 
 @value
@@ -72,7 +75,94 @@ class Noticed:
     notice: Notice
 
 
-Entry = Sent | Arrived | Dropped | Noticed
+@value
+class Commanded:
+    """The program at `address` is giving its machine an event; it may turn out to be refused."""
+
+    time: float
+    address: Address
+    event: Event
+
+
+@value
+class Refused:
+    """The machine at `address` raised an error of this name for what it was commanded last."""
+
+    time: float
+    address: Address
+    error: str
+
+
+@value
+class Began:
+    """A machine was put at `address`: machine number `life` of the simulation, from 1."""
+
+    time: float
+    address: Address
+    life: int
+
+
+@value
+class Crashed:
+    """The machine at `address` was taken away."""
+
+    time: float
+    address: Address
+
+
+@value
+class Moved:
+    """The machine at `address` is at `to` now."""
+
+    time: float
+    address: Address
+    to: Address
+
+
+@value
+class Changed:
+    """The network, the faults or a clock was changed, as `what` says."""
+
+    time: float
+    what: str
+
+
+Entry = Sent | Arrived | Dropped | Noticed | Commanded | Refused | Began | Crashed | Moved | Changed
+
+
+def describe(entry: Entry) -> str:
+    """Say in one line what happened, with the time in seconds; peers' texts are escaped."""
+    if isinstance(entry, Sent | Arrived | Dropped):
+        verb = type(entry).__name__.lower()
+        if isinstance(entry, Dropped):
+            verb = f"dropped ({entry.reason.value})"
+        ends = f"{_place(entry.source)} > {_place(entry.destination)}"
+        what = f"#{entry.number} {ends} {_kind(entry.data)} {len(entry.data)} B {verb}"
+    elif isinstance(entry, Noticed):
+        what = f"{_place(entry.address)} tells {entry.notice!a}"
+    elif isinstance(entry, Commanded):
+        what = f"{_place(entry.address)} is told {entry.event!a}"
+    elif isinstance(entry, Refused):
+        what = f"{_place(entry.address)} refuses: {entry.error}"
+    elif isinstance(entry, Began):
+        what = f"{_place(entry.address)} begins (machine {entry.life})"
+    elif isinstance(entry, Crashed):
+        what = f"{_place(entry.address)} crashes"
+    elif isinstance(entry, Moved):
+        what = f"{_place(entry.address)} moves to {_place(entry.to)}"
+    else:
+        what = entry.what
+    return f"{entry.time:10.4f} {what}"
+
+
+def _place(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+def _kind(data: bytes) -> str:
+    """Name the packet as which a datagram would be taken."""
+    known = {kind.value: kind.name for kind in Kind}
+    return known.get(data[0], "rubbish") if data else "nothing"
 
 
 def digest(entries: Iterable[Entry]) -> str:

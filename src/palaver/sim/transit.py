@@ -12,6 +12,7 @@ from .faults import NO_FAULTS, Faults
 from .path import Bottleneck, Path
 from .random import SeededRandom
 from .trace import Arrived, Dropped, DropReason, Entry, Sent
+from .verdict import Script
 
 _Copy: TypeAlias = tuple[float, int, int, Address, Address, bytes]
 """Time of arrival, order, number, source, destination, data. No two have the same order."""
@@ -22,7 +23,8 @@ class Transit:
 
     What arrives at the same time arrives in the order in which it was sent. Datagrams to an
     address that is not `known` are lost at once, so that a machine that answers forged sources
-    does not make a path for each. `trace` is told what happens to datagrams, unless it is None.
+    does not make a path for each. `script` overrules the faults of the paths. `trace` is told
+    what happens to datagrams, unless it is None.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class Transit:
         bottleneck: Bottleneck | None,
         known: Container[Address],
         trace: list[Entry] | None,
+        script: Script,
     ) -> None:
         self._random = random
+        self._script = script
         self._faults = faults
         self._bottleneck = bottleneck
         self._known = known
@@ -43,6 +47,8 @@ class Transit:
         self._order = 0
         self._number = 0
         self._absent = 0
+        self._injected = 0
+        self._stalled = 0
 
     @property
     def next_time(self) -> float:
@@ -75,7 +81,11 @@ class Transit:
         for path in self._paths.values():
             for name, count in path.counts().items():
                 totals[name] += count
-        return totals | {"absent": self._absent}
+        return totals | {
+            "absent": self._absent,
+            "injected": self._injected,
+            "stalled": self._stalled,
+        }
 
     def send(self, now: float, source: Address, destination: Address, data: bytes) -> None:
         """Put a datagram on its path."""
@@ -86,7 +96,8 @@ class Transit:
         if destination not in self._known:
             self.lose(sent, DropReason.ABSENT)
             return
-        copies = self.path(source, destination).send(data, now)
+        verdict = self._script.get(sent.number)
+        copies = self.path(source, destination).send(data, now, verdict)
         if isinstance(copies, DropReason):
             self.lose(sent, copies)
             return
@@ -96,6 +107,7 @@ class Transit:
     def inject(self, now: float, source: Address, destination: Address, data: bytes) -> None:
         """Let a datagram arrive now that nobody sent."""
         self._number += 1
+        self._injected += 1
         self._schedule(now, self._number, source, destination, data)
 
     def take(self, now: float) -> list[Arrived]:
@@ -110,6 +122,8 @@ class Transit:
         """Note that a datagram, or one copy of it, is lost."""
         if reason is DropReason.ABSENT:
             self._absent += 1
+        elif reason is DropReason.STALLED:
+            self._stalled += 1
         if self._trace is not None:
             ends = (copy.source, copy.destination)
             self._trace.append(Dropped(copy.time, copy.number, *ends, copy.data, reason))

@@ -441,6 +441,8 @@ def test_a_key_does_not_tell_the_numbers_of_packets(first: int) -> None:
     for start in (9, first):
         recovery = Recovery(DEFAULT_TIMING, 1000)
         arrivals = Arrivals(0.03125)
+        for number in range(max(start - 2048, 0), start):
+            arrivals.record(number, NOW, eliciting=False)
         for number in range(start, start + 6):
             recovery.sent(number, 100, [], NOW)
             arrivals.record(number, NOW, eliciting=(number - start) % 3 == 0)

@@ -148,13 +148,14 @@ class Disband(Event):
 
 @value
 class PostRelayed(Notice):
-    """A member has said `text` in a room."""
+    """A member has said `text` in a room: a `plain` one in plain text (appendix A)."""
 
     link: int
     room: str
     number: int
     name: str
     text: str
+    plain: bool = False
 
 
 @value
@@ -167,6 +168,7 @@ class MemberCame(Notice):
     name: str
     how: Coming
     address: Address
+    plain: bool = False
 
 
 @value
@@ -177,5 +179,38 @@ class MemberWent(Notice):
     room: str
     number: int
     name: str
+    how: Going
+    reason: int
+    plain: bool = False
+
+
+@value
+class AdmitGuest(Event):
+    """Let somebody take part who has no link, and for whom the program answers.
+
+    `guest` is a number below 0 that no other guest has; what the others call it is told by
+    `MemberCame`. Posts and goings come by `GuestPost` and `DismissGuest`; what others say is for
+    the program to pass on. Raises UsageError if the room has no place.
+    """
+
+    guest: int
+    name: str
+    address: Address
+    room: str = LOBBY
+
+
+@value
+class GuestPost(Event):
+    """A guest says `text`: at most 65,000 bytes in UTF-8. It is dropped while a room is held."""
+
+    guest: int
+    text: str
+
+
+@value
+class DismissGuest(Event):
+    """A guest is gone, or never was one."""
+
+    guest: int
     how: Going
     reason: int

@@ -26,8 +26,8 @@ from palaver.roles.timers import Timers
 from palaver.wire.errors import Reason
 from palaver.wire.group import ROLE, GroupMessage, Join, Post, decode_group
 
-from . import admission, relay
-from .events import Disband
+from . import admission, guests, relay
+from .events import AdmitGuest, Disband, DismissGuest, GuestPost
 from .room import Room, Seat
 from .rules import DEFAULT_HUB_RULES, HubRules
 from .states import HUB_TABLE, SeatInput, SeatState
@@ -44,7 +44,8 @@ _SAID_SO = {Reason.LEFT, Reason.ABORTED, Reason.SHUTTING_DOWN, Reason.FLUSH_TIME
 class Hub(Role[GroupMessage]):
     """Rooms at one address.
 
-    Takes `Disband`, `Abort` to be rid of somebody, and `Pause` and `Resume` of a link. Tells
+    Takes `Disband`, `Abort` to be rid of somebody, and `Pause` and `Resume` of a link; and for
+    those who take part without one, `AdmitGuest`, `GuestPost` and `DismissGuest`. Tells
     `MemberCame`, `PostRelayed` and `MemberWent`.
     """
 
@@ -102,6 +103,7 @@ class Hub(Role[GroupMessage]):
             **self.counts,
             "rooms": len(self.rooms),
             "members": sum(len(room.present) for room in rooms),
+            "guests": sum(len(room.guests) for room in rooms),
             "behind": sum(len(room.behind) for room in rooms),
             "absent": sum(len(room.absent) for room in rooms),
             "log": sum(len(room.log) for room in rooms),
@@ -110,7 +112,10 @@ class Hub(Role[GroupMessage]):
     def members(self, room: str) -> list[str]:
         """Give the names of those who are in a room."""
         number = self.room_names.get(admission.room_key(room))
-        return [] if number is None else [s.name for s in self.rooms[number].present.values()]
+        if number is None:
+            return []
+        here = self.rooms[number]
+        return [one.name for one in (*here.present.values(), *here.guests.values())]
 
     @property
     def _due(self) -> float:
@@ -129,10 +134,24 @@ class Hub(Role[GroupMessage]):
             self.paused.discard(event.link)
             if not self._is_held(event.link):
                 super()._do(event, now, out)
+        elif isinstance(event, AdmitGuest | GuestPost | DismissGuest):
+            self._do_for_guest(event, now, out)
         elif isinstance(event, Leave):
             raise UsageError("a hub is rid of somebody by Abort, and of all by Disband")
         else:
             super()._do(event, now, out)
+
+    def _do_for_guest(
+        self, event: AdmitGuest | GuestPost | DismissGuest, now: float, out: list[Action]
+    ) -> None:
+        if self._disbanded:
+            return
+        if isinstance(event, AdmitGuest):
+            guests.admit_guest(self, event, now, out)
+        elif isinstance(event, GuestPost):
+            guests.take_post(self, event, now, out)
+        else:
+            guests.dismiss_guest(self, event, now, out)
 
     def _is_held(self, link: int) -> bool:
         """Tell whether the author on a link waits for the room anyway."""

@@ -110,6 +110,7 @@ class Room:
         "behind",
         "first",
         "flushed",
+        "guests",
         "held",
         "last",
         "log",
@@ -127,7 +128,9 @@ class Room:
         self.present: dict[int, Seat] = {}
         self.behind: dict[int, Seat] = {}
         self.absent: dict[int, Seat] = {}
-        # Those present, by folded name.
+        # Those without a link, for whom the program answers.
+        self.guests: dict[int, Seat] = {}
+        # Those present, and guests, by folded name.
         self.names: dict[str, Seat] = {}
         self.log: dict[int, Record] = {}
         # The numbers of the first entry that is kept, of the last one, and of the last one that
@@ -151,7 +154,7 @@ class Room:
     @property
     def is_empty(self) -> bool:
         """Whether nobody is there."""
-        return not self.present
+        return not self.present and not self.guests
 
     def enter(self, seat: Seat, how: Coming) -> None:
         """Let somebody come in, and note it in the log."""
@@ -170,9 +173,22 @@ class Room:
         self._append(Record(Left(how, seat.name).encode())).went = seat.name
         return authors
 
+    def enter_guest(self, guest: Seat) -> None:
+        """Let somebody come in who has no link, and note it in the log."""
+        self.guests[guest.number] = guest
+        self.names[fold_name(guest.name)] = guest
+        self._append(Record(Joined(Coming.NEW, guest.name).encode())).came = guest.name
+
+    def exit_guest(self, guest: Seat, how: int) -> None:
+        """Let such a one go, and note it in the log."""
+        del self.guests[guest.number]
+        del self.names[fold_name(guest.name)]
+        self._append(Record(Left(how, guest.name).encode())).went = guest.name
+
     def members_at(self, number: int) -> list[str]:
         """Give who was there after entry `number`: one of the log, or the one before."""
-        names = {fold_name(seat.name): seat.name for seat in self.present.values()}
+        here = [*self.present.values(), *self.guests.values()]
+        names = {fold_name(seat.name): seat.name for seat in here}
         for place in range(self.last, number, -1):
             record = self.log[place]
             if record.came:
@@ -187,7 +203,7 @@ class Room:
         """Note a post, whose entry is `data`."""
         record = self._append(Record(data))
         record.author, record.id = author.number, post_id
-        record.awaited = len(self.present) - 1
+        record.awaited = len(self.present) - (author.number in self.present)
         author.own = self.last
 
     def _append(self, record: Record) -> Record:
@@ -313,7 +329,9 @@ class Room:
         twin.present = {number: seats[number] for number in self.present}
         twin.behind = {number: seats[number] for number in self.behind}
         twin.absent = {number: seats[number] for number in self.absent}
-        twin.names = {name: seats[seat.number] for name, seat in self.names.items()}
+        twin.guests = {number: seat.clone() for number, seat in self.guests.items()}
+        everybody = {**seats, **twin.guests}
+        twin.names = {name: everybody[seat.number] for name, seat in self.names.items()}
         twin.log = {number: copy_slots(record) for number, record in self.log.items()}
         twin.waiting = self.waiting.copy()
         twin._packs = {}
@@ -324,7 +342,7 @@ class Room:
         return (
             *(self.name, self.first, self.last, self.flushed, self.stalled, self.held),
             tuple(self.waiting),
-            *(tuple(self.present), tuple(self.behind), tuple(self.absent)),
+            *(tuple(self.present), tuple(self.behind), tuple(self.absent), tuple(self.guests)),
             tuple(
                 (one.data, one.author, one.id, one.acknowledged, one.awaited)
                 for one in self.log.values()

@@ -1,0 +1,118 @@
+"""`palaver sim`: many seeds in virtual time, and what they show."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from palaver.sim import describe
+from palaver.sim.swarm import ALL, Run, Summary, run_seed
+from palaver.sim.swarm.forgeries import Siege, besiege
+from palaver.sim.swarm.hard_calls import HardCalls, try_hard
+
+from .escape import escape
+from .screen import Screen
+from .sim_arguments import SimOptions
+from .status import EXIT_FAILURE, EXIT_OK
+
+_SHOWN = 10  # failing seeds of a role that are shown
+_EFFECTS = (
+    ("damaged", "refused by the checksum"),
+    ("duplicates", "packets that had come before"),
+    ("segments_repeated", "segments that had come before"),
+    ("segments_resent", "segments sent again"),
+    ("unknown", "packets of links that are not there"),
+    ("foreign", "packets from another address"),
+    ("moves", "links that moved on"),
+)
+
+
+def run_sim(options: SimOptions) -> int:
+    """Play what was asked for; give the exit status."""
+    screen = Screen()
+    if options.calls:
+        is_good = _try_calls(screen, options)
+    elif options.forged:
+        sieges = [_besiege(screen, target, options) for target in ("listener", "registry", "hub")]
+        is_good = all(sieges)
+    else:
+        swarms = [_swarm(screen, role, options) for role in options.roles]
+        is_good = all(swarms)
+    failure = screen.take_failure()
+    return EXIT_OK if is_good and failure is None else EXIT_FAILURE
+
+
+def _swarm(screen: Screen, role: str, options: SimOptions) -> bool:
+    summary, started = Summary(), time.monotonic()
+    for seed in range(options.first, options.first + options.seeds):
+        run = run_seed(role, seed, options.faults)
+        summary.add(run)
+        if options.trace:
+            for entry in run.trace:
+                screen.out(describe(entry))
+        if run.violations and len(summary.failed) <= _SHOWN:
+            _show_failure(screen, run, options)
+    took = time.monotonic() - started
+    screen.out(
+        f"{role}: {summary.runs} seeds from {options.first} on, {len(summary.failed)} failed; "
+        f"{summary.runs / max(took, 1e-9) * 60:,.0f} seeds per minute, "
+        f"{summary.seconds / 3600:,.1f} simulated hours in {took:,.1f} s, "
+        f"{summary.datagrams:,} datagrams"
+    )
+    screen.out(f"  faults:  {_list(summary.faults)}")
+    effects = [f"{summary.machines[name]:,} {what}" for name, what in _EFFECTS]
+    screen.out(f"  effects: {', '.join(effects)}")
+    screen.out(f"  seen:    {_list(summary.witnesses)}")
+    return not summary.failed
+
+
+def _show_failure(screen: Screen, run: Run, options: SimOptions) -> None:
+    """Say what was wrong, and how to see it again."""
+    for violation in run.violations[:_SHOWN]:
+        screen.out(f"{run.role}, seed {run.seed}: {escape(violation)}")
+    faults = "" if options.faults == ALL else f" --faults {','.join(options.faults)}"
+    screen.out(f"  again: palaver sim --role {run.role} --seed {run.seed}{faults} --trace")
+
+
+def _try_calls(screen: Screen, options: SimOptions) -> bool:
+    found, started = HardCalls(), time.monotonic()
+    for seed in range(options.first, options.first + options.calls):
+        try_hard(seed, found)
+    took = time.monotonic() - started
+    for what in ("handshakes", "calls"):
+        screen.out(
+            f"{what}: {found.opened[what]:,} opened, the slowest after "
+            f"{found.slowest[what]:.1f} s; "
+            f"{found.failed[what]:,} failed and were told so within their bound"
+        )
+    screen.out(
+        f"{found.rung:,} rang, {len(found.rung_twice)} of them twice; "
+        f"{len(found.stuck)} were stuck; "
+        f"{found.seconds / 3600:,.1f} simulated hours in {took:,.1f} s, "
+        f"{found.datagrams:,} datagrams"
+    )
+    for problem in (found.stuck + found.rung_twice)[:_SHOWN]:
+        screen.out(f"  {problem}; again: palaver sim --calls 1 --seed {problem.split()[1][:-1]}")
+    return not found.stuck and not found.rung_twice
+
+
+def _besiege(screen: Screen, target: str, options: SimOptions) -> bool:
+    siege: Siege = besiege(target, options.forged, options.first)
+    screen.out(f"{target}: {sum(siege.sent.values()):,} datagrams in {siege.seconds:.1f} s")
+    screen.out(f"  sent:   {_list(siege.sent)}")
+    screen.out(f"  state:  at most {_list(siege.peaks)}")
+    screen.out(f"  timers: {siege.ticks:,} ticks")
+    screen.out(
+        f"  output: {siege.answers:,} answers, at most {siege.most_per_byte:.2f} bytes to a host "
+        "for each that came from it"
+    )
+    screen.out(f"  honest: who came in the middle of it was in after {siege.waited:.2f} s")
+    for problem in siege.problems:
+        again = f"palaver sim --forged {options.forged} --seed {options.first}"
+        screen.out(f"  failed: {problem}; again: {again}")
+    return not siege.problems
+
+
+def _list(counts: Counter[str]) -> str:
+    """List counts, the most frequent first."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())

@@ -1,0 +1,86 @@
+"""Those who take part in a room without a link, such as people with plain text (appendix A).
+
+A guest is in the log as everybody is: its coming, its posts and its going have their numbers. It is
+sent nothing, is owed no acknowledgement, and nobody waits for it: the program answers for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from palaver.machine import Action, UsageError
+from palaver.wire.group_log import MAX_TEXT, Coming, Posted
+from palaver.wire.names import suggest
+
+from . import relay
+from .events import AdmitGuest, DismissGuest, GuestPost, MemberCame, MemberWent, PostRelayed
+from .room import Room, Seat
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+EMPTY = 2
+
+
+def admit_guest(hub: Hub, event: AdmitGuest, now: float, out: list[Action]) -> None:
+    """Let a guest in, under a name that nobody there has. Raises UsageError."""
+    if event.guest >= 0 or _find(hub, event.guest) is not None:
+        raise UsageError(f"{event.guest} can't be the number of a new guest")
+    number = hub.open_room(event.room)
+    room = None if number is None else hub.rooms[number]
+    name = "" if room is None else suggest(event.name, room.names)
+    if number is None or room is None or not name or _is_full(hub, room):
+        raise UsageError(f"the room {event.room!r} has no place for another guest")
+    guest = Seat(event.guest, event.guest, event.address)
+    guest.room, guest.name = number, name
+    room.enter_guest(guest)
+    hub.timers.clear((EMPTY, number))
+    out.append(
+        MemberCame(guest.number, room.name, room.last, name, Coming.NEW, event.address, plain=True)
+    )
+    relay.note_growth(hub, number, now, out)
+
+
+def take_post(hub: Hub, event: GuestPost, now: float, out: list[Action]) -> None:
+    """Note what a guest says; unless its room is held, for nobody could make it wait."""
+    if len(event.text.encode()) > MAX_TEXT:
+        raise UsageError(f"the text has more than {MAX_TEXT} bytes")
+    guest = _find(hub, event.guest)
+    if guest is None:
+        raise UsageError(f"{event.guest} is no guest")
+    room = hub.rooms[guest.room]
+    if room.held:
+        hub.counts["odd"] += 1
+        return
+    hub.counts["posts"] += 1
+    room.post(Posted(guest.name, event.text).encode(), guest, 0)
+    out.append(PostRelayed(guest.number, room.name, room.last, guest.name, event.text, plain=True))
+    relay.note_growth(hub, guest.room, now, out)
+    if room.behind:
+        relay.drop_overrun(hub, room, now, out)
+
+
+def dismiss_guest(hub: Hub, event: DismissGuest, now: float, out: list[Action]) -> None:
+    """Note that a guest is gone; of one that is not there, nothing."""
+    guest = _find(hub, event.guest)
+    if guest is None:
+        return
+    room = hub.rooms[guest.room]
+    room.exit_guest(guest, event.how)
+    out.append(
+        MemberWent(
+            guest.number, room.name, room.last, guest.name, event.how, event.reason, plain=True
+        )
+    )
+    if room.is_empty:
+        hub.timers.set((EMPTY, guest.room), now + hub.rules.absence)
+    relay.note_growth(hub, guest.room, now, out)
+
+
+def _find(hub: Hub, number: int) -> Seat | None:
+    found = (room.guests.get(number) for room in hub.rooms.values())
+    return next((guest for guest in found if guest is not None), None)
+
+
+def _is_full(hub: Hub, room: Room) -> bool:
+    return len(room.present) + len(room.guests) >= hub.rules.members

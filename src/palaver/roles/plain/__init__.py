@@ -1,0 +1,1 @@
+"""Plain text, as the programs have it that people have already (PROTOCOL.md, appendix A)."""

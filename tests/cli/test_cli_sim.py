@@ -1,0 +1,92 @@
+"""`palaver sim`: what it prints, its exit status, and the command that shows a failure again."""
+
+from __future__ import annotations
+
+import pytest
+
+from palaver.sim.swarm import ROLES
+from palaver.sim.swarm.duo_world import DuoWorld
+from palaver_io.cli import main
+
+
+class Strict(DuoWorld):
+    """A world that asks for more than was promised: nobody may ever refuse anything."""
+
+    def check(self) -> None:
+        self.require(not self.witnesses["refused: UsageError"], "somebody refused something \x1b")
+
+
+def test_a_summary_tells_figures_faults_effects_and_what_was_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["sim", "--role", "duo", "--seeds", "20", "--seed", "3"]) == 0
+    first, faults, effects, seen = capsys.readouterr().out.splitlines()
+    assert first.startswith("duo: 20 seeds from 3 on, 0 failed; ")
+    assert "seeds per minute" in first
+    assert "simulated hours" in first
+    assert " dropped" in faults
+    assert "refused by the checksum" in effects
+    assert "Prefixes: heard" in seen
+
+
+def test_all_roles_are_played_unless_one_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "--seeds", "1"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line[0] != " "]
+    assert [line.split(":")[0] for line in heads] == list(ROLES)
+
+
+def test_a_failing_seed_comes_with_the_command_that_repeats_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ROLES, "duo", Strict)
+    arguments = ["sim", "--role", "duo", "--faults", "loss,reorder"]
+    assert main([*arguments, "--seeds", "12"]) == 1
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    (again, *_) = [
+        line.split("again: palaver ")[1] for line in out.splitlines() if "again: " in line
+    ]
+    assert again.startswith("sim --role duo --seed ")
+    assert again.endswith(" --faults loss,reorder --trace")
+    assert main(again.split()) == 1
+    repeated = capsys.readouterr().out
+    (what, *_) = [line for line in out.splitlines() if "somebody refused" in line]
+    assert what in repeated.splitlines()
+    assert "begins (machine 1)" in repeated
+
+
+def test_a_trace_is_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> None:
+    traces = []
+    for _ in range(2):
+        assert main(["sim", "--role", "group", "--seed", "4", "--trace"]) == 0
+        traces.append(capsys.readouterr().out.splitlines()[:-4])
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 100
+    assert all(line.isprintable() for line in traces[0])
+
+
+def test_the_campaigns_print_their_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "--calls", "10"]) == 0
+    out = capsys.readouterr().out
+    assert "0 of them twice; 0 were stuck" in out
+    assert main(["sim", "--forged", "1000"]) == 0
+    out = capsys.readouterr().out
+    for target in ("listener", "registry", "hub"):
+        assert f"{target}: 1,000 datagrams" in out
+    assert "half_open" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--faults", "earthquake"], "there is no fault 'earthquake'"),
+        (["--seeds", "0"], "from 1"),
+        (["--role", "king"], "invalid choice"),
+        (["--calls", "1", "--forged", "1"], "not allowed with"),
+    ],
+)
+def test_wrong_usage_is_told(
+    arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sim", *arguments]) == 2
+    assert what in capsys.readouterr().err

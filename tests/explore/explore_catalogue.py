@@ -1,0 +1,119 @@
+"""All stories, in two sizes: the full one for a run by hand, and a cut that the tests take."""
+
+from __future__ import annotations
+
+from explore_call import Call, CallCancelled, CallCrossed, CallRejected
+from explore_close import AbortEither, Close, CloseBoth
+from explore_delivery import BothWays, Delivery, Fragments, InBatches, Paused
+from explore_group import Group, GroupComing
+from explore_handshake import Crossed, Handshake, Stranger, WithCookie
+from explore_registry import RegistryExpiry, RegistryTakeover
+from explore_story import Budget, Story
+
+STORIES: dict[str, type[Story]] = {
+    story.name: story
+    for story in (
+        Handshake,
+        Crossed,
+        WithCookie,
+        Stranger,
+        Delivery,
+        Fragments,
+        BothWays,
+        Paused,
+        InBatches,
+        Close,
+        CloseBoth,
+        AbortEither,
+        Call,
+        CallRejected,
+        CallCancelled,
+        CallCrossed,
+        RegistryExpiry,
+        RegistryTakeover,
+        Group,
+        GroupComing,
+    )
+}
+
+SIZES: dict[str, tuple[Budget, Budget]] = {
+    # losses, repeats, delays, forgeries: in full, and cut
+    "handshake": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "crossed": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "cookie": (Budget(2, 1, 0), Budget(1, 0, 0)),
+    "stranger": (Budget(1, 0, 0, 2), Budget(0, 1, 0, 1)),
+    "delivery": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "fragments": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "both-ways": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "paused": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "batches": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "close": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "close-both": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "abort": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "call": (Budget(0, 0, 0), Budget(0, 0, 0)),
+    "call-rejected": (Budget(1, 1, 0), Budget(0, 1, 0)),
+    "call-cancelled": (Budget(0, 1, 0), Budget(0, 0, 0)),
+    "call-crossed": (Budget(0, 0, 0), Budget(0, 0, 0)),
+    "registry": (Budget(0, 0, 0), Budget(0, 0, 0)),
+    "registry-takeover": (Budget(0, 0, 0), Budget(0, 0, 0)),
+    "group": (Budget(1, 0, 0), Budget(0, 0, 0)),
+    "group-coming": (Budget(0, 0, 0), Budget(0, 0, 0)),
+}
+
+TIGHT = {"call": 2, "group-coming": 2, "call-cancelled": 2}
+"""How many datagrams are in flight at most in the cuts of the largest stories."""
+
+PINNED: dict[str, tuple[int, int]] = {
+    "handshake": (28_954, 85_202),
+    "cookie": (280_640, 847_917),
+    "crossed": (322_187, 956_475),
+    "stranger": (519_063, 1_736_154),
+    "fragments": (48_500, 208_431),
+    "both-ways": (122_151, 364_468),
+    "delivery": (531_579, 2_132_142),
+    "paused": (26_407, 72_981),
+    "close": (19_107, 55_000),
+    "close-both": (11_964, 29_149),
+    "abort": (35_762, 108_656),
+    "batches": (125_465, 420_693),
+    "call": (24_710, 66_609),
+    "call-rejected": (62_933, 192_503),
+    "call-cancelled": (99_592, 292_320),
+    "registry": (15_726, 42_384),
+    "registry-takeover": (10_718, 29_838),
+    "group": (96_512, 215_012),
+    "group-coming": (273_925, 724_293),
+}
+"""States and transitions of each story in full."""
+
+CUTS: dict[str, tuple[int, int]] = {
+    "handshake": (3_233, 7_660),
+    "cookie": (4_121, 9_184),
+    "stranger": (24_311, 73_961),
+    "crossed": (32_680, 79_268),
+    "fragments": (4_754, 16_345),
+    "both-ways": (3_369, 8_196),
+    "paused": (716, 1_629),
+    "delivery": (36_166, 130_817),
+    "batches": (8_148, 22_755),
+    "close": (2_906, 6_381),
+    "close-both": (2_049, 4_764),
+    "abort": (6_023, 13_965),
+    "call-rejected": (1_210, 3_083),
+    "call-cancelled": (5_296, 8_487),
+    "call": (18_153, 30_612),
+    "registry": (15_726, 42_384),
+    "registry-takeover": (10_718, 29_838),
+    "group": (4_130, 9_524),
+    "group-coming": (76_666, 104_712),
+}
+"""And of its cut. Crossed calls have none: they cross only in worlds with many steps."""
+
+
+def make(name: str, *, cut: bool = False) -> Story:
+    """Give a story in one of its sizes."""
+    story = STORIES[name]()
+    story.budget = SIZES[name][cut]
+    if cut:
+        story.most_in_flight = TIGHT.get(name, story.most_in_flight)
+    return story
