@@ -99,7 +99,7 @@ def run_layer(tree: Path, layer: Layer, area: Area, timeout: float) -> Outcome |
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "ci"}
     since = time.monotonic()
     process = subprocess.Popen(
-        [*pytest, "--tb=no", *(() if area in layer.whole else layer.select), *tests],
+        [*pytest, "--tb=no", *layer.options(area), *tests],
         cwd=tree,
         env=environment,
         stdout=subprocess.PIPE,
