@@ -15,7 +15,7 @@ WIRE = (
         "P-4",
     ),
     Mutant(
-        "nobody's-id-welcome",
+        "id-zero-welcome",
         "wire",
         "wire/packets.py",
         "    _check_id(link)\n    if not MIN_MTU",
