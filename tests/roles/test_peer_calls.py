@@ -740,6 +740,23 @@ def test_who_ends_it_waits_5_s_for_a_peer_that_does_not_answer() -> None:
     assert hall.end("ann", 1).outcome is Outcome.TERMINATED
 
 
+@pytest.mark.spec("C-12")
+def test_who_is_told_of_the_end_says_that_it_knows_and_then_closes() -> None:
+    hall = Hall().enlist("ann")
+    bob = Rogue(hall, "bob")
+    hall.tell("ann", Connect("bob", 1))
+    hall.run(0.5)
+    call, link = bob.heard(Ring)[0].call, bob.incoming
+    bob.say(link, Accepted(call, bob.id))
+    bob.say(link, TerminateMessage(call, bob.id))
+    hall.run(1)
+    assert bob.heard(Terminated) == [Terminated(call, 1)]
+    assert hall.end("ann", 1).by is Side.PEER
+    end = bob.end(link)
+    assert end is not None
+    assert end.graceful
+
+
 def test_a_reader_who_has_paused_can_end_the_conversation() -> None:
     hall = Hall().enlist("ann", "bob")
     ann, bob = hall.talk("ann", "bob")

@@ -24,6 +24,8 @@ STEADY = 128
 ACK_EVERY_STEADY = 8
 # With less credit than this the sender might wait for them.
 MIN_WINDOW_STEADY = 65536
+# Nor may the packets that wait for one use it up: a packet costs at most 9 times its size.
+MTUS_STEADY = 9 * ACK_EVERY_STEADY
 REPEATS = 3
 # Older than this an arrival is told of without its age; no age is below it by rounding.
 _OLDEST = -2.0 * NO_DELAY * DELAY_UNIT
@@ -46,10 +48,13 @@ class Arrivals:
         "repeats",
     )
 
-    def __init__(self, ack_delay: float, window: int = 0) -> None:
-        """Acks may wait `ack_delay` seconds; `window` is the credit granted, in bytes."""
+    def __init__(self, ack_delay: float, window: int = 0, mtu: int = 0) -> None:
+        """Acks may wait `ack_delay` seconds; `window` is the credit granted, in bytes.
+
+        No packet has more than `mtu` bytes.
+        """
         self._ack_delay = ack_delay
-        self._may_save_acks = window >= MIN_WINDOW_STEADY
+        self._may_save_acks = window >= max(MIN_WINDOW_STEADY, MTUS_STEADY * mtu)
         self.highest = -1
         """The highest packet number that has arrived, -1 at first."""
         # Bit i: packet `highest - i` has arrived.

@@ -73,7 +73,7 @@ class Channel:
         self.protection: Protection = CLEAR
         self.outbox = Outbox(limits)
         self.inbox = Inbox(limits.window)
-        self.arrivals = Arrivals(timing.ack_delay, limits.window)
+        self.arrivals = Arrivals(timing.ack_delay, limits.window, limits.mtu)
         self.recovery = Recovery(timing, limits.mtu, reliable=context.streams)
         # The number of the next packet.
         self.number = 0

@@ -167,10 +167,11 @@ class Registry(Role[RegistryMessage]):
     # Time
 
     def _take(self, event: Event, now: float, out: list[Action], /) -> None:
+        super()._take(event, now, out)
+        # Not before: a command that is refused changes nothing.
         if not self._begun:
             self._begun = True
             self._table.keep_until(now + self._timing.keep_name)
-        super()._take(event, now, out)
         if self._autosave is not None:
             self._autosave.go_on(self._table, now, out)
 

@@ -286,6 +286,15 @@ def test_with_a_small_window_every_second_packet_is_acknowledged() -> None:
 
 
 @pytest.mark.spec("D-1")
+@pytest.mark.parametrize(("mtu", "count"), [(1820, 64 + 16), (1821, 128)])
+def test_where_few_packets_use_up_the_window_every_second_one_is_acknowledged(
+    mtu: int, count: int
+) -> None:
+    arrivals = Arrivals(DELAY, 72 * 1820, mtu)
+    assert acks(arrivals, range(256)) == count
+
+
+@pytest.mark.spec("D-1")
 def test_an_ack_that_was_given_settles_what_was_owed() -> None:
     arrivals = Arrivals(DELAY)
     record(arrivals, 0, 1, now=1.0)

@@ -127,8 +127,9 @@ class Hub(Role[GroupMessage]):
         if isinstance(event, Disband):
             self._disband(now, out)
         elif isinstance(event, Pause):
-            self.paused.add(event.link)
             super()._do(event, now, out)
+            if event.link in self._open:
+                self.paused.add(event.link)
         elif isinstance(event, Resume):
             self.paused.discard(event.link)
             if not self._is_held(event.link):
