@@ -55,6 +55,18 @@ class Town:
         return process
 
 
+def test_a_peer_without_any_input_still_learns_that_its_name_is_taken(
+    processes: Processes,
+) -> None:
+    town = Town(processes)
+    town.peer("Bob", "--wait")
+    second = town.start("Bob")
+    second.end_input()
+    assert second.finish() == 1
+    assert any("taken" in line or "name" in line for line in second.err)
+    assert not any("will notice that you have left" in line for line in second.err)
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize(
     ("driver", "more"),

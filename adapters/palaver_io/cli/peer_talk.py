@@ -310,7 +310,8 @@ class PeerTalk:
                 self._held.popleft()
         if not self._at_end or self._is_stopping or self._policy.wait:
             return
-        if self._policy.is_interactive or not self._is_waiting:
+        # Who has never been entered waits for the answer, as a caller does.
+        if self._policy.is_interactive or (self._id and not self._is_waiting):
             self.stop()
 
     def _obey(self, line: Line) -> None:
