@@ -96,6 +96,7 @@ PINNED: dict[str, tuple[int, int]] = {
     "call": (24_710, 66_609),
     "call-rejected": (62_933, 192_503),
     "call-cancelled": (99_592, 292_320),
+    "call-crossed": (64_174, 97_329),
     "registry": (15_726, 42_384),
     "registry-takeover": (10_718, 29_838),
     "group": (96_512, 215_012),
