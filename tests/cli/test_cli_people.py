@@ -33,7 +33,7 @@ class Town:
     def open(self, at: str, *arguments: str) -> tuple[Process, str]:
         registry = self.processes.start("registry", at, *arguments)
         if "--json" in arguments:
-            return registry, registry.wait_for_event("serving")["address"]
+            return registry, registry.wait_for_event("listening")["address"]
         registry.wait_for_err("Registry at ")
         line = next(line for line in registry.err if line.startswith("Registry at "))
         return registry, line.split()[-1].removesuffix(".")

@@ -63,6 +63,41 @@ def test_help_and_version(arguments: tuple[str, ...], part: str) -> None:
         assert process.err == []
 
 
+@pytest.mark.parametrize(
+    "command", ["", "listen", "call", "registry", "peer", "hub", "join", "sim", "demo"]
+)
+def test_help_fits_on_a_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*command.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen", "--tcp", "--loss", "10%"),
+        ("hub", "--tcp", "--plain", "--dup", "10%"),
+        ("join", "127.0.0.1:0", "--name", "Ann"),
+        ("call", "127.0.0.1:0"),
+        ("peer", "--name", "Ann", "--registry", "127.0.0.1:0"),
+        ("registry", "--dead-after", "5", "--timing", "seed003"),
+        ("sim", "--calls", "5", "--forged", "3"),
+        ("demo", "extra"),
+    ],
+)
+def test_wrong_usage_names_the_command_whose_help_tells_more(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments]) == 2
+    problem, advice = capsys.readouterr().err.splitlines()
+    assert problem.startswith(f"palaver {arguments[0]}: ")
+    assert advice == f"Try: palaver {arguments[0]} --help"
+
+
 def test_on_the_loopback_it_says_that_others_cannot_reach_it() -> None:
     with running() as processes:
         ann, address = processes.listen()

@@ -44,13 +44,13 @@ from .status import EXIT_USAGE
 DRIVERS = ("blocking", "selectors", "asyncio")
 
 _DESCRIPTION = """\
-Talk to one another over a bad network: every line arrives once, in order, or you are told
-that it did not.
+Talk to one another over a bad network: every line arrives once, in order, or
+you are told that it did not.
 """
 
 _EXAMPLES = f"""\
 examples:
-  palaver demo                      watch 400 messages survive a terrible network
+  palaver demo                      watch 400 messages survive a bad network
   palaver listen                    wait for a call from this computer
   palaver listen 0.0.0.0:{DEFAULT_PORT}      ... or from any computer
   palaver call 192.168.1.20:{DEFAULT_PORT}   call somebody
@@ -65,31 +65,33 @@ examples:
 "palaver COMMAND --help" tells more about each.
 
 exit status:
-  0  the conversation was ended properly        3  a line was not delivered, or not sent
-  1  failure: no answer, busy, cut off, ...     2  wrong usage
-  130  Ctrl-C (the other side is told)        143  SIGTERM (likewise)
+  0  all is well: every line was delivered
+  1  failure: no answer, busy, name or port taken, cut off, ...
+  2  wrong usage
+  3  a line was not delivered, or may not have been, or could not be sent
+  130, 143, 129  ended by Ctrl-C, SIGTERM or SIGHUP; the other side was told
 """
 
 _LISTEN = f"""\
-Wait for a call. Each line that you type goes to whoever spoke last; "exit" ends the
-conversation for both. Lines piped in are sent as soon as somebody calls; at their end the
-other side is told that no more will come, and receiving goes on.
+Wait for a call. Each line that you type goes to whoever spoke last; "exit" ends
+the conversation for both. Lines piped in are sent as soon as somebody calls; at
+their end the other side is told that no more will come, and receiving goes on.
 
-With --max above 1, "@name text" sends a line to that name or address, and "@@text" one that
-begins with "@".
+With --max above 1, "@name text" sends a line to that name or address, and
+"@@text" one that begins with "@".
 
 examples:
-  palaver listen                        reachable from this computer only
-  palaver listen 0.0.0.0:{DEFAULT_PORT}          reachable from everywhere, over IPv4
-  palaver listen '[::]:{DEFAULT_PORT}'           ... over IPv6, and IPv4 where the system allows
-  palaver listen -k --max 5             talk to up to five at a time, until Ctrl-C
-  palaver listen --plain-too            also with those who only have "nc -u"
+  palaver listen                  reachable from this computer only
+  palaver listen 0.0.0.0:{DEFAULT_PORT}    reachable from everywhere, over IPv4
+  palaver listen '[::]:{DEFAULT_PORT}'     ... over IPv6, and IPv4 if the system allows
+  palaver listen -k --max 5       talk to up to five at a time, until Ctrl-C
+  palaver listen --plain-too      also with those who only have "nc -u"
 """
 
 _CALL = f"""\
-Call somebody who runs "palaver listen". Each line that you type is sent; "exit" ends the
-conversation for both. Lines piped in are sent once the call is answered; at their end, when
-all have arrived, the conversation is ended.
+Call somebody who runs "palaver listen". Each line that you type is sent; "exit"
+ends the conversation for both. Lines piped in are sent once the call is
+answered; at their end, when all have arrived, the conversation is ended.
 
 examples:
   palaver call 192.168.1.20:{DEFAULT_PORT}
@@ -99,9 +101,10 @@ examples:
 """
 
 _DEMO = """\
-Two machines talk over two real sockets of this computer, through a network that is made
-terrible on purpose: 200 messages each way, one of them as large as a message can be. A table
-shows what happened. The exit status is 0 only if every message arrived exactly once, in order.
+Two machines talk over two real sockets of this computer, through a network that
+is made bad on purpose: 200 messages each way, one of them as large as a message
+can be. A table shows what happened. The exit status is 0 only if every message
+arrived exactly once, in order.
 """
 
 
@@ -153,7 +156,10 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
     if not arguments:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
-    found = parser.parse_args(arguments)
+    found, surplus = parser.parse_known_args(arguments)
+    parser = found.parser  # the command's own: it knows better where help is
+    if surplus:
+        parser.error(f"unrecognized arguments: {' '.join(surplus)}")
     if found.command == "sim":
         return make_sim_options(found)
     faults = Faults(
@@ -291,6 +297,8 @@ def _make_parser(version: str) -> argparse.ArgumentParser:
     add_sim_arguments(sim)
     demo = commands.add_parser("demo", help="show what it can do", description=_DEMO)
     _add_fault_options(demo, Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.01))
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 

@@ -18,20 +18,22 @@ HUB_PORT: Final = 2209
 MOST_BACKLOG: Final = 1000
 
 HUB_TEXT: Final = f"""\
-Relay what members say: everybody who has joined a room hears everybody else in it, in one order
-for all. What is said is printed, too. Rooms come into being when somebody joins them.
+Relay what members say: everybody who has joined a room hears everybody else in
+it, in one order for all. What is said is printed, too. Rooms come into being
+when somebody joins them.
 
 examples:
-  palaver hub                       reachable from this computer only, at port {HUB_PORT}
-  palaver hub 0.0.0.0               reachable from everywhere, over IPv4
-  palaver hub --backlog 20          newcomers may ask for the last 20 posts
-  palaver hub --plain-too           also for those who only have "nc -u"
+  palaver hub                  reachable from this computer only, at port {HUB_PORT}
+  palaver hub 0.0.0.0          reachable from everywhere, over IPv4
+  palaver hub --backlog 20     newcomers may ask for the last 20 posts
+  palaver hub --plain-too      also for those who only have "nc -u"
 """
 
 JOIN_TEXT: Final = f"""\
-Join a room of a "palaver hub". Each line that you type goes to all others in the room; "exit"
-leaves. When the connection is lost it is made anew, and what was missed is told. Lines piped in
-are sent at once; when the hub has all of them, the room is left.
+Join a room of a "palaver hub". Each line that you type goes to all others in
+the room; "exit" leaves. When the connection is lost it is made anew, and what
+was missed is told. Lines piped in are sent at once; when the hub has all of
+them, the room is left.
 
 examples:
   palaver join --name Ann

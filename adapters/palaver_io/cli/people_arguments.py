@@ -22,8 +22,9 @@ REGISTRY_PORT: Final = 7070
 TIMINGS: Final = {"default": Timing(), "seed003": Timing.seed003()}
 
 _REGISTRY = f"""\
-Keep a table of who is there, so that people who run "palaver peer" find each other. At every
-coming and going the table is printed: id, name, address and since when.
+Keep a table of who is there, so that people who run "palaver peer" find each
+other. At every coming and going the table is printed: id, name, address and
+since when.
 
 examples:
   palaver registry                            for people at this computer
@@ -32,19 +33,22 @@ examples:
 """
 
 _PEER = f"""\
-Register under a name, see who is there, and talk to them. What you type is a command:
+Register under a name, see who is there, and talk to them. What you type is a
+command:
 
   list                    who is there
   connect ID or NAME      ask somebody for a conversation
-  accept [WHO]            take the call that rings; reject [WHO] [WHY] turns it down
+  accept [WHO]            take the call that rings
+  reject [WHO] [WHY]      turn it down
   send MESSAGE            say something in the current conversation
   use WHO                 make another conversation the current one
   terminate [WHO]         end a conversation, or your own call
   leave                   end everything, tell the registry, and quit
   help                    this list
 
-Commands that are piped in are obeyed one by one, each when it can be: "send" waits for a
-conversation, "accept" for somebody who calls. At their end, when all has arrived, we leave.
+Commands that are piped in are obeyed one by one, each when it can be: "send"
+waits for a conversation, "accept" for somebody who calls. At their end, when
+all has arrived, we leave.
 
 examples:
   palaver peer --name Ann

@@ -67,7 +67,7 @@ class JsonRegistryOutput(JsonTeller, RegistryOutput):
 
     def serving(self, host: str, port: int, address: str) -> None:
         """The registry can be reached."""
-        self._write("serving", host=host, port=port, address=address)
+        self._write("listening", host=host, port=port, address=address)
 
     def joined(self, entry: Entry, *, resumed: bool) -> None:
         """Somebody is there."""

@@ -10,17 +10,18 @@ from palaver.sim.swarm import ALL, ROLES
 from .argument_types import take_many, take_seed
 
 SIM_TEXT = """\
-Play machines against a simulated network, in virtual time: no sockets, no waiting. Each seed
-draws what people do, which faults there are and how hard; then everything heals, but for some
-faults, and is ended. Every promise is checked. The exit status is 0 only if all were kept.
+Play machines against a simulated network, in virtual time: no sockets, no
+waiting. Each seed draws what people do, which faults there are and how hard;
+then everything heals, but for some faults, and is ended. Every promise is
+checked. The exit status is 0 only if all were kept.
 
 examples:
   palaver sim                               100 seeds of each role
   palaver sim --role duo --seeds 10000      many of one
   palaver sim --role duo --seed 7 --trace   one, and all that happened in it
   palaver sim --faults loss,reorder         with no other faults than these
-  palaver sim --calls 10000                 handshakes and calls on a terrible network
-  palaver sim --forged 100000               an attack on a listener, a registry and a hub
+  palaver sim --calls 10000                 handshakes and calls at 50% loss
+  palaver sim --forged 100000               attack a listener, a registry, a hub
 """
 
 
@@ -67,7 +68,7 @@ def add_sim_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         type=take_faults,
         default=ALL,
-        help=f"the faults to draw from, with commas between them (default: {','.join(ALL)})",
+        help=f"the faults to draw from, with commas between them (default: {', '.join(ALL)})",
     )
     parser.add_argument(
         "--trace", action="store_true", help="show all that happened in each run that is played"
