@@ -20,7 +20,7 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parents[1] / "src")]
 
-from explore_catalogue import CUTS, PINNED, STORIES, make  # noqa: E402
+from explore_catalogue import CUTS, NAMES, PINNED, make  # noqa: E402
 from explore_nodes import Broken  # noqa: E402
 from explore_path import known_path  # noqa: E402
 from explore_search import Report, explore  # noqa: E402
@@ -105,15 +105,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stories", nargs="*", metavar="story", help=", ".join(STORIES))
+    parser.add_argument("stories", nargs="*", metavar="story", help=", ".join(NAMES))
     parser.add_argument("--cut", action="store_true", help="the small form of each story")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default 2)")
     parser.add_argument("--replay", metavar="PATH", help="choices, as a violation prints them")
     arguments = parser.parse_args()
-    names = arguments.stories or list(CUTS if arguments.cut else STORIES)
-    unknown = [name for name in names if name not in STORIES]
+    names = arguments.stories or list(CUTS if arguments.cut else PINNED)
+    unknown = [name for name in names if name not in NAMES]
     if unknown:
-        parser.error(f"no such story: {', '.join(unknown)}; there are {', '.join(STORIES)}")
+        parser.error(f"no such story: {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if arguments.replay is not None:
         replay(names[0], arguments.replay, cut=arguments.cut)
         return 0

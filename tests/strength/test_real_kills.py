@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from time import monotonic
 
 import pytest
-from cli_support import running
+from cli_support import nursery, running
 from io_support import PATIENCE, leaving_nothing_behind
+from nursery import IS_POSSIBLE
 from real_support import TALK, Relay
 
 from palaver import Reason
@@ -19,6 +20,8 @@ from palaver_io import ConversationLost, NotDelivered, connect
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:
+    if IS_POSSIBLE:
+        nursery()  # it stays for all tests, and is no leak of the first
     with leaving_nothing_behind():
         yield
 
