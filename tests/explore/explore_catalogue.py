@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from explore_call import Call, CallCancelled, CallCrossed, CallRejected
-from explore_close import AbortEither, Close, CloseBoth
+from explore_close import AbortEither, Close, CloseAmidForgeries, CloseBoth
 from explore_delivery import BothWays, Delivery, Fragments, InBatches, Paused
 from explore_group import Group, GroupComing
 from explore_handshake import Crossed, Handshake, Stranger, WithCookie
@@ -25,6 +25,7 @@ STORIES: dict[str, type[Story]] = {
         Close,
         CloseBoth,
         AbortEither,
+        CloseAmidForgeries,
         Call,
         CallRejected,
         CallCancelled,
@@ -67,6 +68,7 @@ SIZES: dict[str, tuple[Budget, Budget]] = {
     "close": (Budget(1, 1, 0), Budget(1, 0, 0)),
     "close-both": (Budget(1, 0, 0), Budget(0, 0, 0)),
     "abort": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "close-forged": (Budget(1, 0, 0, 1), Budget(0, 0, 0, 1)),
     "call": (Budget(0, 0, 0), Budget(0, 0, 0)),
     "call-rejected": (Budget(1, 1, 0), Budget(0, 1, 0)),
     "call-cancelled": (Budget(0, 1, 0), Budget(0, 0, 0)),
@@ -92,6 +94,7 @@ PINNED: dict[str, tuple[int, int]] = {
     "close": (19_107, 55_000),
     "close-both": (11_964, 29_149),
     "abort": (35_762, 108_656),
+    "close-forged": (38_380, 115_501),
     "batches": (125_465, 420_693),
     "call": (24_710, 66_609),
     "call-rejected": (62_933, 192_503),
@@ -129,6 +132,7 @@ CUTS: dict[str, tuple[int, int]] = {
     "close": (2_906, 6_381),
     "close-both": (2_049, 4_764),
     "abort": (6_023, 13_965),
+    "close-forged": (4_277, 11_655),
     "call-rejected": (1_210, 3_083),
     "call-cancelled": (5_296, 8_487),
     "call": (18_153, 30_612),

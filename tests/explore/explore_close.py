@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from explore_links import A, B, Seen, Told, TwoEnds, message
-from explore_story import FAR, Budget, Facts, still
+from explore_links import ANN, BOB, A, B, Seen, Told, TwoEnds, message
+from explore_story import FAR, Budget, Facts, Flight, Party, still
 
+from palaver.link.endpoint import Endpoint
 from palaver.link.events import Abort, Leave
 from palaver.link.states import State
-from palaver.machine import Event
+from palaver.machine import Address, Event
 from palaver.timing import Timing
+from palaver.wire.errors import Reason
+from palaver.wire.frames import Close as CloseFrame
+from palaver.wire.packets import DATA, DATA_HEADER, Refuse, Reset
+from palaver.wire.sealing import CLEAR
 
 
 class Close(TwoEnds):
@@ -88,3 +93,46 @@ class AbortEither(Close):
     budget = Budget(losses=1, repeats=1, delays=1)
     leavers: ClassVar[tuple[int, ...]] = (A,)
     aborters: ClassVar[tuple[int, ...]] = (A, B)
+
+
+class CloseAmidForgeries(Close):
+    """Somebody has seen a packet and knows the ids, but can't see what is on its way now."""
+
+    name = "close-forged"
+    about = "each says something, and one leaves, while old and false packets are put on the wire"
+    budget = Budget(losses=1, repeats=0, delays=0, forgeries=1)
+
+    def check(self, facts: Facts) -> None:
+        super().check(facts)
+        for (ours, _), (theirs, _) in (facts, facts[::-1]):
+            if ours.closed is not None and ours.closed[0] == Reason.RESET:
+                assert theirs.closed is not None, "reset, and the peer has the link still"
+
+    def forged(self) -> list[Flight]:
+        parties, _ = self.begin()
+        (ann,), (bob,) = ((*endpoint_of(party).links.values(),) for party in parties)
+        close = CloseFrame(Reason.OVERWHELMED, 0).encode()
+        return [
+            # What a side has had is nothing new, wherever it comes from and whatever is in it.
+            Flight(ANN, BOB, seal(bob.local, bob.channel.arrivals.highest, close)),
+            Flight(MALLORY, BOB, seal(bob.local, bob.channel.arrivals.highest, close)),
+            Flight(BOB, ANN, seal(ann.local, ann.channel.arrivals.highest, close)),
+            # Packet 1,000 is not in flight, so nobody can be asked what that is.
+            Flight(BOB, ANN, CLEAR.seal(Reset(bob.local, 1000).encode())),
+            Flight(ANN, BOB, CLEAR.seal(Reset(ann.local, 1000).encode())),
+            # And a link that is open is not refused any more.
+            Flight(BOB, ANN, CLEAR.seal(Refuse(ann.local, Reason.BUSY, (1,)).encode())),
+        ]
+
+
+MALLORY: Address = ("mallory", 1)
+
+
+def endpoint_of(party: Party) -> Endpoint:
+    assert isinstance(party.machine, Endpoint)
+    return party.machine
+
+
+def seal(link: int, number: int, frame: bytes) -> bytes:
+    """Give a DATA packet that has this frame alone."""
+    return CLEAR.seal(DATA_HEADER.pack(DATA, link, number) + frame)

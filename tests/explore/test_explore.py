@@ -18,6 +18,7 @@ from explore_search import Search, Violation, explore
 from explore_story import FAR, Budget, Story, still
 from explore_worlds import DELIVER, DO, FORGE, LOSE, REPEAT, World, Worlds
 
+from palaver.link.arrivals import Arrivals
 from palaver.link.channel import Channel
 from palaver.link.inbox import Inbox
 from palaver.link.outbox import Outbox
@@ -330,3 +331,15 @@ def test_what_must_sometimes_be_so_has_to_be() -> None:
     story.sometimes = frozenset({"never"})  # type: ignore[misc]
     with pytest.raises(AssertionError, match="never was it so: never"):
         explore(story)
+
+
+def test_a_reset_for_a_packet_that_is_not_in_flight_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Recovery, "is_awaited", lambda self, number: True)
+    breaks(make("close-forged", cut=True), Budget(0, 0, 0, 1), "the peer has the link still")
+
+
+def test_a_replayed_packet_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Arrivals, "is_fresh", lambda self, number: True)
+    breaks(make("close-forged", cut=True), Budget(0, 0, 0, 1), "closed for another reason")
