@@ -366,3 +366,14 @@ def test_on_streams_a_record_is_palavers_and_bytes_are_not() -> None:
     assert not pair.is_idle
     assert sent(pair.handle(Say(-1, "x"), 0.0)) == []
     assert sent(pair.handle(Tick(), 0.0)) == [b"x\n"]
+
+
+@pytest.mark.spec("T-1", "T-3")
+@pytest.mark.parametrize("size", [1024, 21_666, 21_667, 30_000, 65_507])
+def test_bytes_that_grow_when_they_are_decoded_harm_nobody(size: int) -> None:
+    """Each byte that is not UTF-8 becomes three: more than a post may have."""
+    hub = EitherHub(SeededRandom(1).bytes)
+    actions = hub.handle(Datagram(b"\x80" * size, ("10.0.0.1", 1)), 0.0)
+    (post,) = [one for one in actions if isinstance(one, PostRelayed)]
+    assert len(post.text.encode()) <= 1024
+    assert post.text.endswith("\N{HORIZONTAL ELLIPSIS}")

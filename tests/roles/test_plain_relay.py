@@ -366,3 +366,34 @@ def test_commands() -> None:
     assert run.do(Expel(-1)) == []
     with pytest.raises(UsageError):
         run.do(Call(ANN))
+
+
+@pytest.mark.spec("T-8")
+@pytest.mark.parametrize("first", [b"hi\nexit\nhello\nrest", b"exit\nhello\n"])
+def test_what_follows_exit_on_a_stream_makes_nobody_a_member(first: bytes) -> None:
+    relay = PlainRelay(streams=True)
+    address = ("10.0.0.1", 1)
+    relay.handle(StreamOpened(address), 0.0)
+    actions = relay.handle(Chunk(first, address), 0.0)
+    assert sum(isinstance(one, MemberCame) for one in actions) == first.startswith(b"hi")
+    assert relay.members() == []
+    assert relay.handle(Tick(), 0.0) == [Disconnect(address)]
+    assert relay.deadline is None
+    assert relay.stats()["streams"] == 0
+
+
+@pytest.mark.spec("T-10")
+def test_the_word_that_no_more_comes_is_within_what_was_earned() -> None:
+    rules = PlainRules()
+    relay = PlainRelay(rules=rules)
+    quiet, loud = ("10.0.0.1", 1), ("10.0.0.2", 1)
+    relay.handle(Datagram(b"hi", quiet), 0.0)
+    sent = []
+    for number in range(400):
+        now = number * 0.06
+        relay.handle(Datagram(b"x" * 1024, loud), now)
+        sent += [one for one in relay.handle(Tick(), now) if isinstance(one, Transmit)]
+    to_quiet = [one.data for one in sent if one.destination == quiet]
+    assert to_quiet[-1].startswith(b"* That is all for now")
+    assert sum(map(len, to_quiet)) <= rules.answer_bytes
+    assert len(to_quiet) <= rules.answers

@@ -57,7 +57,11 @@ def harmless(text: str, most: int) -> str:
     A line break or tab becomes a blank, any other control character U+FFFD, and what is too long
     ends in an ellipsis.
     """
-    text = text.replace("\r\n", "\n").translate(_HARMLESS)
+    return shorten(text.replace("\r\n", "\n").translate(_HARMLESS), most)
+
+
+def shorten(text: str, most: int) -> str:
+    """Give `text` in at most `most` bytes; what is too long ends in an ellipsis."""
     data = text.encode()
     if len(data) <= most:
         return text

@@ -27,9 +27,13 @@ class Allowance:
         self._datagrams = min(self._datagrams + rules.answers, kept * rules.answers)
         self._bytes = min(self._bytes + rules.answer_bytes, kept * rules.answer_bytes)
 
+    def covers(self, datagrams: int, size: int) -> bool:
+        """Tell whether so many datagrams with `size` bytes of text together may be sent."""
+        return self._datagrams >= datagrams and self._bytes >= size
+
     def spend(self, size: int) -> bool:
         """Spend one datagram with `size` bytes of text, if there is as much."""
-        if self._datagrams < 1 or self._bytes < size:
+        if not self.covers(1, size):
             return False
         self._datagrams -= 1
         self._bytes -= size

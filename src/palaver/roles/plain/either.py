@@ -39,7 +39,7 @@ from palaver.roles.group.hub import Hub
 from palaver.roles.group.rules import DEFAULT_HUB_RULES, HubRules
 from palaver.timing import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from palaver.wire.names import fold_name
-from palaver.wire.plain import is_text
+from palaver.wire.plain import is_text, shorten
 
 from .events import Expel, Spread
 from .pair import PlainPair
@@ -202,7 +202,8 @@ class EitherHub(_Either):
                     refused.add(action.link)
             elif isinstance(action, PostRelayed):
                 if action.link not in refused:
-                    out += self.hub.handle(GuestPost(action.link, action.text), now)
+                    text = shorten(action.text, self.plain.rules.text)
+                    out += self.hub.handle(GuestPost(action.link, text), now)
             elif isinstance(action, MemberWent):
                 out += self.hub.handle(DismissGuest(action.link, action.how, action.reason), now)
             else:

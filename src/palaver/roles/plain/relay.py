@@ -168,6 +168,8 @@ class PlainRelay(StateMachine):
                 splitter, number = known
                 for line in splitter.feed(event.data):
                     self._hear(event.source, line, now, out)
+                    if self._streams.get(event.source) is None:
+                        return  # that was `exit`, and whatever follows is nobody's
                 if splitter.has_rest:
                     self.timers.set((REST, number), now + self.rules.pause)
                 else:
@@ -203,6 +205,9 @@ class PlainRelay(StateMachine):
         member = self._by_address.get(address)
         if is_exit(text):
             self._part(address, Going.LEFT, Reason.LEFT, out)
+            if self._streams.get(address) is not None:  # of somebody who was never a member
+                self._drop_stream(address)
+                self._wire.append(Disconnect(address))
             return
         if member is None:
             member = self._admit(address, text, now, out)
@@ -275,10 +280,13 @@ class PlainRelay(StateMachine):
             if member.is_hushed:
                 self.counts["withheld"] += 1
                 return
-            if allowance.datagrams <= 1 or not allowance.spend(len(data)):
+            hushed = member.encode(HUSHED)
+            if not allowance.covers(2, len(data) + len(hushed)):
                 member.is_hushed = True
                 self.counts["withheld"] += 1
-                data = member.encode(HUSHED)
+                data = hushed
+            if not allowance.spend(len(data)):
+                return
         self.counts["sent"] += 1
         self._wire.append(Transmit(data, member.address))
 
