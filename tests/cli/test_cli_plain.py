@@ -143,6 +143,7 @@ def test_a_group_of_simple_clients(palaver: Processes, others: Programs) -> None
     for name in ("Ryo", "Hilmi"):
         clients[name].wait_for("heard: Cy : hello, all\n")
     clients["Ryo"].wait_for("heard: Hilmi : Hii\n")
+    clients["Cy"].wait_for("ready\n")
     assert clients["Cy"].out == b"ready\n"
     hub.wait_for_event("message", 4)
     assert [(one["name"], one["text"], one["plain"]) for one in hub.events("message")] == [
