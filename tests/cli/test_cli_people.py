@@ -209,6 +209,26 @@ def test_programs_read_json(processes: Processes) -> None:
 # Names
 
 
+def test_a_programs_events_have_the_names_that_other_commands_have(processes: Processes) -> None:
+    town = Town(processes)
+    bob = town.peer("Bob", "--accept", "all", "--json")
+    ann = town.peer("Ann", "--json")
+    ann.type("fly", "connect Bob", "send hi")
+    unsent = ann.wait_for_event("unsent")
+    assert unsent["line"] == 1
+    assert 'there is no command "fly"' in unsent["problem"]
+    ann.wait_for_event("delivered")
+    ann.type("terminate")
+    ann.wait_for_event("ended")
+    bob.wait_for_event("ended")
+    for one in (ann, bob):
+        about = ("calling", "ringing", "opened", "message", "delivered", "ended")
+        events = [event for event in one.events() if event["event"] in about]
+        assert {event["link"] for event in events} == {1}
+        assert not any("call" in event for event in one.events())
+    assert not ann.events("refused")
+
+
 def test_of_two_who_claim_one_name_at_once_one_gets_it(processes: Processes) -> None:
     town = Town(processes)
     both = [town.start("Ann", "--wait") for _ in range(2)]

@@ -418,9 +418,9 @@ class PeerTalk:
     def _refuse(self, line: Line, problem: str) -> None:
         if not self._policy.is_interactive:
             self._status = max(self._status, EXIT_FAILURE)
-        self._output.refused(line.number, preview(line.text), problem)
+        self._output.unsent(line.number, preview(line.text), problem)
 
     def _lose(self, line: Line, problem: str) -> None:
         if not self._policy.is_interactive:
             self._status = max(self._status, EXIT_UNDELIVERED)
-        self._output.refused(line.number, preview(line.text), problem)
+        self._output.unsent(line.number, preview(line.text), problem)

@@ -23,7 +23,7 @@ from .lines import EndOfInput, Input, Line, LineReader
 from .running import Running, start_driver
 from .screen import Screen
 from .signals import Redraw, Signal, queued_signals
-from .status import EXIT_FAILURE, EXIT_SIGNAL
+from .status import EXIT_FAILURE, EXIT_SIGNAL, EXIT_UNREAD
 from .telling import Teller
 from .terminal import Keys, Prompt, Terminal, find_terminal, stdin_is_terminal
 
@@ -222,9 +222,11 @@ class _Session:
                 pass
         failure = self._screen.take_failure()
         if failure is not None:
-            if not isinstance(failure, BrokenPipeError):  # head(1) and the like have had enough
+            if isinstance(failure, BrokenPipeError):  # head(1) and the like have had enough
+                talk.stop(EXIT_UNREAD)
+            else:
                 self._output.problem(f"can't print: {failure.strerror}")
-            talk.stop(EXIT_FAILURE)
+                talk.stop(EXIT_FAILURE)
 
     def _take_input(self, item: Input, talk: Talk) -> None:
         if self._is_interactive and isinstance(item, Line) and not item.text.strip():
