@@ -389,6 +389,23 @@ def test_who_starts_before_the_registry_waits_for_it(processes: Processes) -> No
     ann.wait_for_err("You are Ann, with id 1.")
 
 
+@pytest.mark.parametrize(("lines", "status"), [((), 1), (("connect Bob", "send hi"), 3)])
+@pytest.mark.parametrize("more", [(), ("--tcp",), ("--driver", "asyncio")])
+def test_a_script_without_a_registry_gives_up(
+    processes: Processes, lines: tuple[str, ...], status: int, more: tuple[str, ...]
+) -> None:
+    town = Town(processes)
+    town.registry.kill()
+    ann = town.start("Ann", "--timeout", "1", *more)
+    ann.type(*lines)
+    ann.end_input()
+    assert ann.finish() == status
+    said = "\n".join(ann.err)
+    assert f"no answer from the registry at {town.address} within 1 s" in said
+    assert "notice that you have left" not in said
+    assert said.count("everything was ended before") == (1 if lines else 0)
+
+
 # A person
 
 

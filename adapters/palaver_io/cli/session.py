@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from palaver import Address, Event, Machine, Notice, PalaverError, Timing
 from palaver_io.port import Port
@@ -101,6 +101,18 @@ class Talk(Protocol):
         """Give what stands in front of a line that is being typed now."""
 
 
+@runtime_checkable
+class TimedTalk(Protocol):
+    """A talk that also does something when nothing happens for long."""
+
+    @property
+    def due(self) -> float:
+        """When, on `time.monotonic`; infinity for never."""
+
+    def on_time(self) -> None:
+        """Do it."""
+
+
 class Command(Protocol):
     """What one command of the command line brings to its session."""
 
@@ -188,8 +200,11 @@ class _Session:
             talk.begin(running.address)
             while not talk.is_over:
                 self._ask_for_line(talk)
-                running.wait_until(lambda: not inbox.is_empty)
-                self._take(inbox.get(running.perform), talk)
+                running.wait_until(lambda: not inbox.is_empty, _find_patience(talk))
+                if isinstance(talk, TimedTalk) and talk.due <= time.monotonic():
+                    talk.on_time()
+                if not inbox.is_empty:
+                    self._take(inbox.get(running.perform), talk)
         finally:
             if terminal is not None:
                 terminal.restore()
@@ -251,6 +266,13 @@ class _Session:
                 return
             if isinstance(item, Notice | Line):
                 self._take(item, talk)
+
+
+def _find_patience(talk: Talk) -> float | None:
+    """Give for how many seconds nothing needs to happen; None if for ever."""
+    if not isinstance(talk, TimedTalk) or talk.due == float("inf"):
+        return None
+    return max(0.0, talk.due - time.monotonic())
 
 
 def _stdin_descriptor() -> int | None:
