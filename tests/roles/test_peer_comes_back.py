@@ -7,18 +7,25 @@ from halls import REGISTRY, Hall, Plain
 
 from palaver import (
     Abort,
+    CallEnded,
+    CallOpened,
     Connect,
     Endpoint,
     Enlist,
     Enlisted,
     EnlistRefused,
+    Heard,
     Limits,
     Opened,
+    Outcome,
     RegistryAway,
     Replaced,
     Ringing,
+    StillCalling,
+    Tick,
 )
 from palaver.roles.calls import Calls
+from palaver.wire.peer import Accepted, Chat, Rejected, Ring
 from palaver.wire.registry import REPLACED, Refusal, Register, Registered, Stale
 
 
@@ -120,3 +127,27 @@ def test_calls_that_were_over_long_ago_take_no_memory() -> None:
     assert calls.remembered == 2
     assert calls.recall(b"b" * 8, 18.9) == 3
     assert calls.recall(b"b" * 8, 19.0) is None
+
+
+def test_who_has_slept_through_many_requests_is_told_once_that_the_call_goes_on() -> None:
+    hall = Hall().enlist("ann", "bob")
+    hall.call("ann", "bob")
+    told = hall.peer("ann").handle(Tick(), hall.sim.now + 45)
+    assert sum(isinstance(one, StillCalling) for one in told) == 1
+
+
+@pytest.mark.spec("C-8")
+def test_who_rejects_and_then_accepts_has_rejected() -> None:
+    hall = Hall().enlist("ann")
+    rogue = Plain(hall, "rogue", ("peer",))
+    rogue.register("rogue")
+    hall.tell("ann", Connect("rogue", 1))
+    hall.run(1)
+    ring = rogue.heard(Ring)[0]
+    (link,) = [one.link for one in rogue.told(Opened) if one.role == "peer"]
+    about = (ring.call, ring.callee)
+    rogue.say(link, Rejected(*about, 0), Accepted(*about), Chat(*about, 1, "and yet"))
+    hall.run(5)
+    assert [one.outcome for one in hall.told("ann", CallEnded)] == [Outcome.REJECTED]
+    assert not hall.told("ann", CallOpened)
+    assert not hall.told("ann", Heard)

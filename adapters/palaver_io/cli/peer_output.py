@@ -232,8 +232,7 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         self._verbose = verbose
         self._numbered = numbered
         self._was_entered = False
-        # By call, 0 for the registry: when to say again that we go on trying; and how much later
-        # that of the registry is said the next time.
+        # By call, 0 for the registry: when to say again that we go on trying.
         self._patience: dict[int, float] = {}
         self._pause = _REPEAT
         # By id, who was here, as far as we were told.
@@ -268,7 +267,9 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
                         else f"{what} {self._address} yet (attempt {notice.attempt}). "
                         "Still trying; Ctrl-C gives up."
                     )
-            case _ if self._was_entered or not isinstance(notice, Departed):
+            case Departed() if not self._was_entered:
+                pass
+            case _:
                 if isinstance(notice, Enlisted):
                     self._was_entered, self._pause, self._patience[0] = True, _REPEAT, 0.0
                 self._note(_say_registry(notice))
