@@ -35,7 +35,7 @@ from .agenda import Agenda
 from .context import Context
 from .counters import Counters
 from .demux import asks_for_ack, link_id_of, open_packet
-from .events import Dial, Dialing, Send, Undelivered
+from .events import Command, Dial, Dialing, Send, Undelivered
 from .handshake import MIN_HELLO, check_callable, make_hello
 from .link import Link
 from .maker import Maker
@@ -334,9 +334,9 @@ class Endpoint(StateMachine):
             out.append(Undelivered(send.link, send.ref, self._tombstones.reason(send.link)))
 
     def _take_command(self, event: Event, now: float, out: list[Action]) -> None:
-        number = getattr(event, "link", None)
-        if not isinstance(number, int):
+        if not isinstance(event, Command):
             raise UsageError(f"an endpoint does not take {type(event).__name__}")
+        number = event.link
         link = self._links.by_number.get(number)
         if link is None and 0 < number <= self._maker.last_number:
             return

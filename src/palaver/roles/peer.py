@@ -170,6 +170,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
                 self.step(call, CallInput.TERMINATE, None, now, out)
             client.step(self, ClientInput.DEPART, None, now, out)
         elif isinstance(event, told.Who):
+            if not 0 <= event.after <= registry.MAX_ID:
+                raise UsageError(f"an id is from 1 to {registry.MAX_ID}, not {event.after}")
             if not client.can_ask:
                 raise UsageError("the registry can't be asked now: it is away, or was asked much")
             client.ask(self, Request(Purpose.LIST, event.ref), event.after, now, out)

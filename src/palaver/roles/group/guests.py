@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.machine import Action, UsageError
-from palaver.wire.group_log import MAX_TEXT, Coming, Posted
-from palaver.wire.names import suggest
+from palaver.wire.group import MAX_ROOM, check_post
+from palaver.wire.group_log import Coming, Posted
+from palaver.wire.names import is_name, suggest, tidy
 
 from . import relay
 from .events import AdmitGuest, DismissGuest, GuestPost, MemberCame, MemberWent, PostRelayed
@@ -26,7 +27,10 @@ def admit_guest(hub: Hub, event: AdmitGuest, now: float, out: list[Action]) -> N
     """Let a guest in, under a name that nobody there has. Raises UsageError."""
     if event.guest >= 0 or _find(hub, event.guest) is not None:
         raise UsageError(f"{event.guest} can't be the number of a new guest")
-    number = hub.open_room(event.room)
+    room_name = tidy(event.room)
+    if not is_name(room_name) or len(room_name.encode()) > MAX_ROOM:
+        raise UsageError(f"there can be no room {event.room!r}")
+    number = hub.open_room(room_name)
     room = None if number is None else hub.rooms[number]
     name = "" if room is None else suggest(event.name, room.names)
     if number is None or room is None or not name or _is_full(hub, room):
@@ -43,8 +47,7 @@ def admit_guest(hub: Hub, event: AdmitGuest, now: float, out: list[Action]) -> N
 
 def take_post(hub: Hub, event: GuestPost, now: float, out: list[Action]) -> None:
     """Note what a guest says; unless its room is held, for nobody could make it wait."""
-    if len(event.text.encode()) > MAX_TEXT:
-        raise UsageError(f"the text has more than {MAX_TEXT} bytes")
+    check_post(event.text)
     guest = _find(hub, event.guest)
     if guest is None:
         raise UsageError(f"{event.guest} is no guest")
