@@ -118,9 +118,10 @@ class Conversation:
         """Leave when all that was sent is delivered; return when the conversation has ended.
 
         It is aborted when nothing more gets through for `Timing.close_flush` (5 s), or after
-        `Timing.close_flush_max` (60 s) in all, or `timeout` seconds, if that is shorter. A conversation made by `connect` also gives up its socket, for
-        which it waits a moment longer, to answer the peer's last packets. Texts that arrive from
-        now on are discarded. Closing again does nothing.
+        `Timing.close_flush_max` (60 s) in all, or `timeout` seconds, if that is shorter. A
+        conversation made by `connect` also gives up its socket, for which it waits a moment
+        longer, to answer the peer's last packets. Texts that arrive from now on are discarded.
+        Closing again does nothing.
 
         Raises NotDelivered if something was lost and `flush` has not told so before.
         """
