@@ -116,8 +116,8 @@ def test_a_relay_tells_each_what_the_others_say(way: Way) -> None:
             came = stage.expect(relay, MemberCame)
             assert came.name.startswith(name)
             assert stage.expect(relay, PostRelayed).text == "here I am"
-            for other in "abc"[: "abc".index(name)]:
-                assert stage.expect(people[other][0], Said).text == f"{name} : here I am"
+            for before in "abc"[: "abc".index(name)]:
+                assert stage.expect(people[before][0], Said).text == f"{name} : here I am"
         for name, (one, link) in people.items():
             say(stage, one, link, f"{name} : to all")
             for other, _ in people.values():
