@@ -31,6 +31,9 @@ class HubRules:
     """Lost members that a room remembers; beyond, the one that was lost first is forgotten."""
     join_within: float = 10.0
     """Whoever has a link must say JOIN in this time."""
+    contest: float = 5.0
+    """Who has a name that another asks for must show life in this time: so long a JOIN may wait,
+    and less than the `admit_within` of whoever sent it."""
     patience: float = 1.0
     """When most of a room is behind, its authors wait for those who still take something; who
     has taken nothing for this long is not waited for."""
