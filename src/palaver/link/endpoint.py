@@ -60,8 +60,8 @@ class Endpoint(StateMachine):
     `always_cookie` callers must prove their address even while there is room.
 
     Takes `Dial`, `Send`, `Finish`, `Leave`, `Abort`, `Pause`, `Resume` and `Probe`. Tells
-    `Dialing`, `StillDialing`, `Opened`, `Received`, `Delivered`, `Overdue`, `Undelivered`, `Writable`,
-    `Alive`, `Finished` and, once and last for each link, `Closed`.
+    `Dialing`, `StillDialing`, `Opened`, `Received`, `Delivered`, `Overdue`, `Undelivered`,
+    `Writable`, `Alive`, `Finished` and, once and last for each link, `Closed`.
     """
 
     _STREAMS: ClassVar[bool] = False
