@@ -198,7 +198,7 @@ def test_a_command_is_done_or_refused(pair: Pair, seconds: float) -> None:
     assert done > 5
 
 
-@pytest.mark.parametrize("name, room", [(b"cy", "lobby"), ("cy", b"lobby"), ("cy", None)])
+@pytest.mark.parametrize(("name", "room"), [(b"cy", "lobby"), ("cy", b"lobby"), ("cy", None)])
 def test_a_guest_whose_names_are_no_text_is_refused(name: Any, room: Any) -> None:  # noqa: ANN401
     hub, now = prepare(_hub, 3.0)
     assert try_out(hub, AdmitGuest(-2, name, THERE, room), now)
