@@ -80,6 +80,8 @@ class Registry(Role[RegistryMessage]):
     those that were there then get their ids back, and for a while nobody else gets their names.
     With `snapshot_every`, in seconds, it tells a `Snapshot` when the table has changed: at once, or
     if there were many of late, that often (`autosave`).
+
+    Takes `TakeSnapshot` and `Retire`. Tells `Joined`, `Gone` and `Snapshot`.
     """
 
     __slots__ = (
