@@ -8,6 +8,8 @@ from palaver import (
     CallEnded,
     Calling,
     CallOpened,
+    Depart,
+    Departed,
     Enlisted,
     Entry,
     Event,
@@ -17,6 +19,7 @@ from palaver import (
     RegistryAway,
     Ringing,
     Side,
+    StillEnlisting,
     UsageError,
     Vanished,
     Who,
@@ -36,16 +39,17 @@ BOB = Entry(2, "Bob", ("127.0.0.1", 4000), 0)
 class Desk:
     """A talk whose machine takes everything, until its registry is away."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], timeout: float | None = None) -> None:
         self.is_away = False
         self.asked: list[Event] = []
+        self.done: list[Event] = []
         self._capsys = capsys
         self.output = output = PlainPeerOutput(Screen(), verbose=False, numbered=False)
         policy = PeerPolicy(
             registry=("127.0.0.1", 7070),
             name="Ann",
             accept="ask",
-            timeout=None,
+            timeout=timeout,
             wait=True,
             is_interactive=True,
         )
@@ -53,6 +57,7 @@ class Desk:
         self.talk.begin(("127.0.0.1", 4001))
 
     def _perform(self, event: Event) -> None:
+        self.done.append(event)
         if isinstance(event, Who):
             if self.is_away:
                 raise UsageError("the registry can't be asked now")
@@ -62,6 +67,37 @@ class Desk:
     def printed(self) -> str:
         found = self._capsys.readouterr()
         return found.out + found.err
+
+
+def test_a_registry_that_does_not_answer_in_time_is_given_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("palaver_io.cli.peer_talk.monotonic", lambda: now[0])
+    desk = Desk(capsys, timeout=5)
+    now[0] += 4.9
+    desk.talk.take_notice(StillEnlisting(5, unreachable=True))
+    assert Depart() not in desk.done
+    now[0] += 0.2
+    desk.talk.take_notice(StillEnlisting(6, unreachable=False))
+    assert desk.done[-1] == Depart()
+    assert "No answer from the registry at 127.0.0.1:7070 within 5 s." in desk.printed
+    desk.talk.take_notice(Departed(acknowledged=False))
+    assert desk.talk.is_over
+    assert desk.talk.status == 1
+
+
+def test_a_registry_that_is_away_later_is_not_given_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("palaver_io.cli.peer_talk.monotonic", lambda: now[0])
+    desk = Desk(capsys, timeout=5)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    now[0] += 60
+    desk.talk.take_notice(RegistryAway(4))
+    desk.talk.take_notice(StillEnlisting(2, unreachable=False))
+    assert Depart() not in desk.done
 
 
 def test_who_was_there_before_us_has_a_name_when_it_goes(

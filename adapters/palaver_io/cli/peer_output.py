@@ -90,7 +90,7 @@ class PeerOutput(Teller):
         """It will not arrive any more, as far as one can know."""
 
     @abstractmethod
-    def refused(self, line: int, begin: str, problem: str) -> None:
+    def unsent(self, line: int, begin: str, problem: str) -> None:
         """A command could not be obeyed."""
 
     @abstractmethod
@@ -149,13 +149,13 @@ class JsonPeerOutput(JsonTeller, PeerOutput):
 
     def calling(self, one: Party) -> None:
         """We call somebody."""
-        self._write("calling", call=one.link, to=one.wanted)
+        self._write("calling", link=one.link, to=one.wanted)
 
     def still_calling(self, one: Party, notice: StillCalling) -> None:
         """No answer yet."""
         self._write(
             "still-calling",
-            call=one.link,
+            link=one.link,
             attempt=notice.attempt,
             unreachable=notice.unreachable,
         )
@@ -176,7 +176,7 @@ class JsonPeerOutput(JsonTeller, PeerOutput):
         """The other side said something."""
         self._write(
             "message",
-            call=one.link,
+            link=one.link,
             id=notice.peer,
             name=one.name,
             number=notice.number,
@@ -185,26 +185,26 @@ class JsonPeerOutput(JsonTeller, PeerOutput):
 
     def delivered(self, one: Party, line: int, begin: str) -> None:
         """It has arrived."""
-        self._write("delivered", call=one.link, line=line)
+        self._write("delivered", link=one.link, line=line)
 
     def overdue(self, one: Party, line: int, begin: str) -> None:
         """It has not arrived for an uncommonly long time."""
-        self._write("overdue", call=one.link, line=line)
+        self._write("overdue", link=one.link, line=line)
 
     def undelivered(self, one: Party, line: int, begin: str, reason: int) -> None:
         """It will not arrive any more, as far as one can know."""
-        self._write("undelivered", call=one.link, line=line, reason=reason_name(reason))
+        self._write("undelivered", link=one.link, line=line, reason=reason_name(reason))
 
-    def refused(self, line: int, begin: str, problem: str) -> None:
+    def unsent(self, line: int, begin: str, problem: str) -> None:
         """A command could not be obeyed."""
-        self._write("refused", line=line, problem=problem)
+        self._write("unsent", line=line, problem=problem)
         self.problem(f"line {line}: {problem}")
 
     def ended(self, one: Party, notice: CallEnded) -> None:
         """The call is over."""
         self._write(
             "ended",
-            call=one.link,
+            link=one.link,
             id=one.peer or None,
             outcome=notice.outcome.value,
             by=notice.by.value,
@@ -215,7 +215,7 @@ class JsonPeerOutput(JsonTeller, PeerOutput):
     @staticmethod
     def _describe(one: Party) -> dict[str, object]:
         return {
-            "call": one.link,
+            "link": one.link,
             "id": one.peer,
             "name": one.name,
             "address": format_address(one.address),
@@ -319,7 +319,7 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         why = reason_name(reason)
         self._note(f"NOT delivered, as far as is known ({why}): {self._line(line, begin)}")
 
-    def refused(self, line: int, begin: str, problem: str) -> None:
+    def unsent(self, line: int, begin: str, problem: str) -> None:
         """A command could not be obeyed."""
         self._note(f"{self._line(line, begin)}: {problem}" if self._numbered else problem)
 

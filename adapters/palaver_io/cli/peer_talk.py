@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from palaver import (
@@ -32,6 +33,7 @@ from palaver import (
     Say,
     Side,
     StillCalling,
+    StillEnlisting,
     Terminate,
     Unanswered,
     Undelivered,
@@ -99,6 +101,8 @@ class PeerTalk:
         self._status = EXIT_OK
         self._is_entered = False
         self._id = 0
+        # When a registry that has never answered is given up.
+        self._give_up_at: float | None = None
         self._is_stopping = False
         self._has_departed = False
         self._at_end = False
@@ -151,6 +155,8 @@ class PeerTalk:
     def begin(self, address: Address) -> None:  # noqa: ARG002 - others learn it by the registry
         """Start."""
         self._output.enlisting(self._policy.name, format_address(self._policy.registry))
+        timeout = self._policy.timeout
+        self._give_up_at = None if timeout is None else monotonic() + timeout
         self._perform(Enlist())
 
     def take_notice(self, notice: Notice) -> None:
@@ -259,6 +265,13 @@ class PeerTalk:
         if isinstance(notice, Enlisted):
             self._is_entered, self._id = True, notice.id
             self._ask(Who(_TO_KNOW))
+        elif isinstance(notice, StillEnlisting):
+            is_late = self._give_up_at is not None and monotonic() >= self._give_up_at
+            if is_late and not self._id and not self._is_stopping:
+                where = format_address(self._policy.registry)
+                within = f"{self._policy.timeout:g} s"
+                self._output.problem(f"No answer from the registry at {where} within {within}.")
+                self.stop(EXIT_FAILURE)
         elif isinstance(notice, Replaced | EnlistRefused):
             self._has_departed = True
             if isinstance(notice, Replaced) or not self._is_entered:
@@ -418,9 +431,9 @@ class PeerTalk:
     def _refuse(self, line: Line, problem: str) -> None:
         if not self._policy.is_interactive:
             self._status = max(self._status, EXIT_FAILURE)
-        self._output.refused(line.number, preview(line.text), problem)
+        self._output.unsent(line.number, preview(line.text), problem)
 
     def _lose(self, line: Line, problem: str) -> None:
         if not self._policy.is_interactive:
             self._status = max(self._status, EXIT_UNDELIVERED)
-        self._output.refused(line.number, preview(line.text), problem)
+        self._output.unsent(line.number, preview(line.text), problem)

@@ -29,7 +29,7 @@ from palaver_io.port import Port
 
 from .escape import escape
 from .lines import EndOfInput, Input
-from .network import explain_bind_error
+from .network import REGISTRY, explain_bind_error
 from .people_arguments import RegistryOptions
 from .screen import Screen
 from .session import CannotStartError
@@ -141,6 +141,7 @@ class RegistryTalk:
         self._perform = perform
         self._output = output
         self._state = state
+        self._is_kept = True
         self._rows: dict[int, tuple[Entry, str]] = {}
 
     @property
@@ -151,7 +152,6 @@ class RegistryTalk:
     def begin(self, address: Address) -> None:
         """Start: the registry can be reached at `address`."""
         self._output.serving(*address, format_address(address))
-        self._save()
 
     def take_notice(self, notice: Notice) -> None:
         """Take what the machine tells."""
@@ -195,14 +195,23 @@ class RegistryTalk:
             self._perform(TakeSnapshot())
 
     def _write(self, data: bytes) -> None:
+        """Keep the state; of a failure tell once, until it works again."""
         assert self._state is not None
         try:
             write_whole(self._state, data)
         except OSError as error:
-            self._output.problem(
-                f"can't keep the state in {self._state}: {error.strerror}; it is lost in a restart"
-            )
             self.status = EXIT_FAILURE
+            if self._is_kept:
+                self._output.problem(
+                    f"can't keep the state in {self._state}: {error.strerror}; "
+                    "what changes from now on is lost in a restart"
+                )
+            self._is_kept = False
+        else:
+            if not self._is_kept:
+                self._output.hint(f"The state is kept in {self._state} again.")
+                self.status = EXIT_OK
+            self._is_kept = True
 
 
 class RegistryCommand:
@@ -227,15 +236,24 @@ class RegistryCommand:
     def open_port(self) -> Port:
         """Open the socket, and take up the state. Raises CannotStartError."""
         options = self.options
-        if options.state is not None and options.state.exists():
-            self._restore(options.state)
+        snapshot = None if options.state is None else self._restore(options.state)
         try:
-            return open_listener(options.host, options.port, tcp=options.tcp)
+            port = open_listener(options.host, options.port, tcp=options.tcp)
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
-            problem = explain_bind_error(error, options.host, options.port, tcp=options.tcp)
-            raise CannotStartError(problem.replace("palaver listen", "palaver registry")) from error
+            where = options.host, options.port
+            problem = explain_bind_error(error, REGISTRY, *where, tcp=options.tcp)
+            raise CannotStartError(problem) from error
+        if options.state is not None and snapshot is not None:
+            # Not before the port is ours: else it may be the state of a registry that runs there.
+            try:
+                write_whole(options.state, snapshot)
+            except OSError as error:
+                port.close()
+                problem = f"can't keep the state in {options.state}: {error.strerror}"
+                raise CannotStartError(problem) from error
+        return port
 
     def make_talk(
         self,
@@ -258,12 +276,20 @@ class RegistryCommand:
             timing=options.timing,
         )
 
-    def _restore(self, path: Path) -> None:
+    def _restore(self, path: Path) -> bytes:
+        """Go on with the state in a file, or with a new one, and give it."""
         try:
-            self.machine = self._make_machine(path.read_bytes())
+            snapshot = path.read_bytes()
+        except FileNotFoundError:
+            (begun,) = self.machine.handle(TakeSnapshot(), 0.0)
+            assert isinstance(begun, Snapshot)
+            snapshot = begun.data
         except OSError as error:
             raise CannotStartError(f"can't read {path}: {error.strerror}") from error
+        try:
+            self.machine = self._make_machine(snapshot)
         except UsageError as error:
             raise CannotStartError(
                 f"{path}: {error}; move it away to begin with an empty table"
             ) from error
+        return snapshot

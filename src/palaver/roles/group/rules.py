@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from palaver.machine import UsageError
 from palaver.wire.group_log import MAX_TEXT
 
-
 MAX_MEMBERS = 0xFFFF
 """Members of a room, at any hub: ADMITTED can announce no more."""
 

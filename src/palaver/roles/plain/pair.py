@@ -1,4 +1,4 @@
-"""Two people talk in plain text (PROTOCOL.md, appendix A): what the seeds of this idea all do.
+"""Two people talk in plain text (PROTOCOL.md, appendix A), as a few lines with a socket do.
 
 This file routes: events to conversations, and every change of one through the table. `talking` says
 what is done there.
