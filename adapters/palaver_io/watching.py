@@ -125,7 +125,10 @@ class DeferredWatcher(SelectorWatcher):
 def _register(
     selector: selectors.BaseSelector, sock: socket.socket, events: int, data: object
 ) -> None:
-    known = sock in selector.get_map()
+    watched = selector.get_map()
+    if watched is None and not events:
+        return  # the program has closed its selector before the driver
+    known = sock in watched
     if not events:
         if known:
             selector.unregister(sock)

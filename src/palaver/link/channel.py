@@ -223,7 +223,9 @@ class Channel:
         outbox = self.outbox
         acked, lost = self.recovery.acknowledge(ack, now)
         for packet in acked:
-            outbox.acknowledged(packet.segments)
+            if packet.segments:
+                heard.progress = True
+                outbox.acknowledged(packet.segments)
             if packet.number == self._news:
                 self._news = None
         if lost:
@@ -231,7 +233,6 @@ class Channel:
         if ack.credit > outbox.credit:
             outbox.grant(ack.credit)
         if acked:
-            heard.progress = True
             self._note_waiting(now)
         return self._deliver(ack.wanted, heard)
 
