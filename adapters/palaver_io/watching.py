@@ -125,10 +125,8 @@ class DeferredWatcher(SelectorWatcher):
 def _register(
     selector: selectors.BaseSelector, sock: socket.socket, events: int, data: object
 ) -> None:
-    watched = selector.get_map()
-    if watched is None and not events:
-        return  # the program has closed its selector before the driver
-    known = sock in watched
+    # A selector that is closed has no map, whatever its type says.
+    known = sock in (selector.get_map() or ())
     if not events:
         if known:
             selector.unregister(sock)
