@@ -230,6 +230,7 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         super().__init__(screen)  # type: ignore[arg-type]
         self._verbose = verbose
         self._numbered = numbered
+        self._was_entered = False
         # By call, 0 for the registry: when to say again that we go on trying.
         self._patience: dict[int, float] = {}
         # By id, who was here, as far as we were told.
@@ -264,7 +265,10 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
                         else f"{what} {self._address} yet (attempt {notice.attempt}). "
                         "Still trying; Ctrl-C gives up."
                     )
+            case Departed() if not self._was_entered:
+                pass  # there is nothing that the registry would have to know
             case _:
+                self._was_entered |= isinstance(notice, Enlisted)
                 self._note(_say_registry(notice))
 
     def calling(self, one: Party) -> None:
