@@ -21,6 +21,7 @@ from palaver import (
     RegistryAway,
     Ringing,
     Side,
+    StillEnlisting,
     UsageError,
     Vanished,
     Who,
@@ -200,3 +201,23 @@ def test_a_person_and_who_is_told_to_wait_do_so_for_ever(
     if make["wait"]:
         desk.talk.take_input(EndOfInput())
     assert desk.talk.due == float("inf")
+
+
+def test_that_the_registry_is_away_is_said_more_rarely_each_time_until_it_is_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    desk = Desk(capsys)
+
+    def stay_away(seconds: int) -> int:
+        for attempt in range(seconds):
+            clock[0] += 1
+            desk.talk.take_notice(StillEnlisting(attempt, unreachable=True))
+        return desk.printed.count("Nothing seems to be at")
+
+    assert stay_away(20) == 3  # after 1, 6 and 15 s
+    assert 3 <= stay_away(600) <= 6
+    assert 5 <= stay_away(3600) <= 7
+    desk.talk.take_notice(Enlisted(1, "Ann", 0))
+    assert stay_away(20) >= 2

@@ -12,6 +12,7 @@ from palaver import (
     Reason,
     Registry,
     RegistryAway,
+    Resume,
     Retire,
     Snapshot,
 )
@@ -68,8 +69,10 @@ def test_who_waits_for_a_name_does_not_get_it_from_a_registry_that_goes_away() -
     ann, rival = Plain(hall, "ann"), Plain(hall, "rival")
     held = ann.register("ann")
     hall.sim.command(ann.address, Pause(held))
-    rival.register("ann")
+    waiting = rival.register("ann")
+    hall.sim.command(rival.address, Pause(waiting))  # so that its link is there for longer
     hall.sim.command(REGISTRY, Retire())
+    hall.sim.command(ann.address, Resume(held))
     hall.run(20)
     assert len(hall.of_registry(Joined)) == 1
     assert rival.heard(Registered) == []
