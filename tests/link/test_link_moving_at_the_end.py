@@ -19,9 +19,10 @@ from palaver import (
     Received,
     Send,
     Side,
+    Timing,
 )
 from palaver.link.states import State
-from palaver.sim import NO_FAULTS, Bottleneck, Faults, Sim
+from palaver.sim import Bottleneck, Faults, Sim
 from palaver.wire.frames import Ping, Segment
 
 N = TypeVar("N", bound=Notice)
@@ -41,7 +42,7 @@ class Two:
         for name, machine in self.machines.items():
             self.sim.add(self.where[name], machine)
         self.sim.command(ANN, Dial(BEN, ROLE))
-        self.sim.run_for(1)
+        self.sim.run_for(2)
         for name in self.where:
             self.say(name, b"known")
         self.sim.run_for(1)
@@ -160,9 +161,48 @@ def test_to_a_stranger_go_no_more_bytes_than_came_from_it_at_the_end_either() ->
 
 
 def test_no_pings_are_sent_once_a_link_is_over() -> None:
-    two = Two(faults=NO_FAULTS)
+    # It lingers for longer than a second.
+    two = Two(faults=Faults(delay=0.4))
     two.sim.command(ANN, Leave(1))
     two.sim.run_until(lambda: two.state("ann") is State.LINGERING)
+    began = two.sim.now
+    two.sim.run_for(0.5)
     before = two.machines["ann"].counters.datagrams_out
-    two.sim.run_for(5)
-    assert two.machines["ann"].counters.datagrams_out - before <= 1
+    two.sim.run_until(lambda: two.state("ann") is State.CLOSED)
+    assert two.sim.now - began > 1.2
+    assert two.machines["ann"].counters.datagrams_out == before
+
+
+@pytest.mark.spec("L-6", "L-7")
+def test_a_peer_that_goes_on_with_segments_makes_nobody_linger_for_longer() -> None:
+    pair = Pair().open()
+    pair.wire.run(1)
+    # New each time, and never complete, so that no rule is broken yet.
+    packets = [pair.b.forge(Segment(n, message(b"more"), last=False)) for n in range(10, 60)]
+    pair.a.tell(Leave(1))
+    pair.wire.run_until(lambda: pair.a.state is State.LINGERING)
+    began = pair.wire.now
+    for packet in packets:
+        if pair.a.state is State.LINGERING:
+            pair.wire.inject(packet, B, A)
+            pair.wire.run(0.1)
+    assert pair.a.state is State.CLOSED
+    assert pair.wire.now - began < 2.2
+
+
+@pytest.mark.spec("L-7")
+def test_who_answers_waits_no_longer_than_a_minute_for_a_peer_with_more_patience() -> None:
+    sim = Sim(1, Faults(delay=0.02), Bottleneck(2_000, 16_000))
+    patient = Timing(close_flush=400.0, close_flush_max=400.0)
+    for name, timing in (("ann", Timing()), ("ben", patient)):
+        sim.add((name, 1), Endpoint(entropy(name), roles=(ROLE,), timing=timing))
+    sim.command(ANN, Dial(BEN, ROLE))
+    sim.run_for(2)
+    for ref in range(40):
+        sim.command(ANN, Send(1, message(bytes(6000)), ref))
+    began = sim.now
+    sim.command(BEN, Leave(1))
+    sim.run_for(100)
+    ((at, closed),) = [(at, one) for at, one in sim.notices(ANN) if isinstance(one, Closed)]
+    assert (closed.reason, closed.by) == (Reason.FLUSH_TIMEOUT, Side.LOCAL)
+    assert at == pytest.approx(began + 60, abs=2)

@@ -80,6 +80,17 @@ def test_nothing_is_told_of_a_link_after_its_end(end: Leave | Abort) -> None:
     assert pair.a.times(Alive) == told
 
 
+def test_a_link_that_ends_while_it_is_probed_leaves_nothing_behind() -> None:
+    pair = Pair().open()
+    pair.wire.run(1)
+    calm = pair.a.machine.state_key(pair.wire.now)[-1]
+    pair.wire.lose_from(B)
+    pair.a.tell(Probe(1))
+    assert pair.a.machine.state_key(pair.wire.now)[-1] != calm
+    pair.a.tell(Abort(1))
+    assert pair.a.machine.state_key(pair.wire.now)[-1] == calm
+
+
 def test_a_link_that_never_was_can_not_be_probed_and_a_twin_waits_on_its_own() -> None:
     with pytest.raises(UsageError, match="no link"):
         Endpoint(entropy("x"), roles=(ROLE,)).handle(Probe(1), 0.0)

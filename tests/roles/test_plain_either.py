@@ -319,6 +319,17 @@ def test_what_somebody_says_who_finds_no_place_in_the_lobby_reaches_nobody(first
 
 
 @pytest.mark.spec("T-7", "T-13")
+def test_where_there_can_be_no_lobby_text_reaches_nobody() -> None:
+    world = World({HERE: EitherHub(entropy(1), rules=HubRules(rooms=1)), ANN: Member(entropy(2))})
+    world.do(ANN, JoinRoom(HERE, "Ann", "garden"))
+    world.say(CY, b"Cy : hello")
+    world.say(DAN, b"Dan : hello")
+    assert world.texts == {}
+    assert world.machines[HERE].plain.members() == []
+    assert world.machines[HERE].plain.stats()["turned_down"] == 2
+
+
+@pytest.mark.spec("T-7", "T-13")
 def test_a_stream_that_finds_no_place_in_the_lobby_is_ended_and_reaches_nobody() -> None:
     hub = EitherHub(entropy(1), streams=True, rules=HubRules(members=1))
     for address in (CY, DAN, BOB):

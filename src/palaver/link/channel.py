@@ -101,10 +101,6 @@ class Channel:
         """Make the next tick send a packet even if there is nothing to say."""
         self._ping = True
 
-    def stay(self) -> None:
-        """Don't follow the peer any more."""
-        self._path.forget()
-
     def challenge(self, now: float) -> None:
         """Ask the peer for a sign of life; without one the link is soon dead."""
         self._ping = True

@@ -111,7 +111,6 @@ def end_link(link: Link, reason: int, by: Side, text: str, out: list[Action]) ->
         if message.ref is not None:
             link.channel.counters.messages_undelivered += 1
             out.append(Undelivered(link.number, message.ref, reason))
-    link.channel.stay()
     out.append(Closed(link.number, link.ref, reason, by, text))
 
 

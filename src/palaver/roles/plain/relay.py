@@ -314,7 +314,6 @@ class PlainRelay(StateMachine):
         if member is None:
             return
         del self._by_number[member.number]
-        self.places += 1
         self.timers.clear((SILENT, member.number))
         out.append(MemberWent(member.number, LOBBY, 0, member.shown, how, reason, plain=True))
         if self.streams:
