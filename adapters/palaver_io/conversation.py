@@ -117,10 +117,11 @@ class Conversation:
     def close(self, timeout: float | None = None) -> None:
         """Leave when all that was sent is delivered; return when the conversation has ended.
 
-        That takes at most `Timing.close_flush` (5 s) or `timeout`, if that is shorter; then the
-        conversation is aborted. A conversation made by `connect` also gives up its socket, for
-        which it waits a moment longer, to answer the peer's last packets. Texts that arrive from
-        now on are discarded. Closing again does nothing.
+        It is aborted when nothing more gets through for `Timing.close_flush` (5 s), or after
+        `Timing.close_flush_max` (60 s) in all, or `timeout` seconds, if that is shorter. A
+        conversation made by `connect` also gives up its socket, for which it waits a moment
+        longer, to answer the peer's last packets. Texts that arrive from now on are discarded.
+        Closing again does nothing.
 
         Raises NotDelivered if something was lost and `flush` has not told so before.
         """

@@ -45,7 +45,7 @@ class Station:
         # What has not ended, by link.
         self._boxes: dict[int, Mailbox] = {}
         self._machine = machine
-        # How long a link may live after the program has left it.
+        # How long what nobody waits for may take to end, when all conversations have ended.
         self._patience = settings.timing.close_flush + settings.timing.linger_max
         self._refs = count(1)
         # Calls whose conversation is not in the hands of the caller yet, by ref.
@@ -118,7 +118,7 @@ class Station:
     async def close(self) -> None:
         """Wait until the ended links need not answer their peers any more, then stop the driver.
 
-        Connections end by then too. Gives up when no link can rightly last any longer.
+        Connections end by then too. Gives up on what takes longer than a peer that is there would.
         """
         try:
             driver, machine = self.driver, self._machine

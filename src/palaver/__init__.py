@@ -7,6 +7,7 @@ from .entropy import Entropy
 from .link.endpoint import Endpoint
 from .link.events import (
     Abort,
+    Alive,
     Closed,
     Delivered,
     Dial,
@@ -17,6 +18,7 @@ from .link.events import (
     Opened,
     Overdue,
     Pause,
+    Probe,
     Received,
     Resume,
     Send,
@@ -124,6 +126,7 @@ __all__ = [
     "Action",
     "Address",
     "AdmitGuest",
+    "Alive",
     "Appeared",
     "Call",
     "CallEnded",
@@ -199,6 +202,7 @@ __all__ = [
     "PostSpread",
     "PostTaken",
     "Present",
+    "Probe",
     "Reason",
     "Received",
     "Refusal",

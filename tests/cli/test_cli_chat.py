@@ -139,6 +139,25 @@ def test_exit_cancels_a_call() -> None:
     assert (run.chat.is_over, run.chat.status) == (True, 0)
 
 
+def test_exit_cancels_a_call_also_behind_lines_that_wait_for_its_answer() -> None:
+    run = make_caller(is_interactive=True)
+    run.type("hello", "exit")
+    assert run.take() == [Leave(1)]
+    run.close(1, Reason.CANCELLED, Side.LOCAL)
+    assert [event["line"] for event in run.events("unsent")] == [1]
+    assert (run.chat.is_over, run.chat.status) == (True, 3)
+
+
+def test_exit_in_a_script_waits_for_the_answer_as_the_lines_before_it_do() -> None:
+    run = make_caller()
+    run.type("hello", "exit")
+    assert run.take() == []
+    run.open(1, ref=0)
+    assert run.take() == [Say(1, "hello", 1)]
+    run.tell(Delivered(1, 1))
+    assert run.take() == [Leave(1)]
+
+
 def test_a_person_who_exits_leaves_at_once() -> None:
     run = make_caller(is_interactive=True)
     run.open(1, ref=0)

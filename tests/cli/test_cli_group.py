@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from itertools import product
 
@@ -96,6 +97,26 @@ def test_a_name_that_is_taken_is_refused_with_a_suggestion() -> None:
         assert twin.finish() == 1
         (refused,) = twin.events("refused")
         assert (refused["reason"], refused["suggestion"]) == ("name-taken", "ANN-2")
+
+
+def test_who_was_killed_gets_its_name_back_in_a_few_seconds() -> None:
+    with running() as processes:
+        group = Group(processes)
+        ann = group.join("Ann", "--wait")
+        bob = group.join("Bob", "--wait")
+        bob.signal(signal.SIGKILL)
+        bob.finish()
+        began = time.monotonic()
+        again = group.join("Bob", "--wait")
+        seconds = time.monotonic() - began
+        # The hub gives the old one 5 s; the rest is for starting a program on a busy machine.
+        assert 4 < seconds < 9
+        ann.wait_for_event("left")
+        assert [one["how"] for one in ann.events("left")] == ["lost"]
+        again.type("back")
+        ann.wait_for_event("message")
+        group.hub.wait_for_event("message")  # which it prints when it has passed it on
+        assert group.check("Ann") == 4
 
 
 def test_lines_from_a_pipe_are_all_taken_before_the_member_leaves() -> None:

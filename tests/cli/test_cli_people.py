@@ -339,6 +339,24 @@ def test_a_state_that_is_damaged_is_not_taken_and_not_touched(
     assert state.read_bytes() == b"junk"
 
 
+@pytest.mark.parametrize("what", ["no such folder", "a folder", "a file for a folder"])
+def test_a_state_that_can_not_be_kept_is_told_before_anybody_comes(
+    processes: Processes, tmp_path: Path, what: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    state = {
+        "no such folder": tmp_path / "nowhere" / "registry.state",
+        "a folder": tmp_path,
+        "a file for a folder": tmp_path / "file" / "registry.state",
+    }[what]
+    registry = processes.start("registry", "127.0.0.1:0", "--state", str(state))
+    assert registry.finish() == 1
+    (problem,) = registry.err
+    assert str(state) in problem
+    assert "can't" in problem
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
 def test_half_a_state_is_not_taken_and_not_touched(processes: Processes, tmp_path: Path) -> None:
     state = tmp_path / "registry.state"
     table = RegistryTable(bytes(32))

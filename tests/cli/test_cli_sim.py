@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from palaver.sim.swarm import ROLES
@@ -20,9 +22,11 @@ def test_a_summary_tells_figures_faults_effects_and_what_was_seen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["sim", "--role", "duo", "--seeds", "20", "--seed", "3"]) == 0
-    first, faults, effects, seen = capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+    first, faults, effects, seen = re.sub(r"\n {4,}", " ", out).splitlines()
     assert first.startswith("duo: 20 seeds from 3 on, 0 failed; ")
-    assert "seeds per minute" in first
+    assert "seeds a minute" in first
     assert "simulated hours" in first
     assert " dropped" in faults
     assert "refused by the checksum" in effects
@@ -59,7 +63,9 @@ def test_a_trace_is_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> N
     traces = []
     for _ in range(2):
         assert main(["sim", "--role", "group", "--seed", "4", "--trace"]) == 0
-        traces.append(capsys.readouterr().out.splitlines()[:-4])
+        trace, summary, _ = capsys.readouterr().out.partition("\ngroup: 1 seeds from 4 on")
+        assert summary
+        traces.append(trace.splitlines())
     assert traces[0] == traces[1]
     assert len(traces[0]) > 100
     assert all(line.isprintable() for line in traces[0])

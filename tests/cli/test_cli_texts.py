@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import time
 from queue import SimpleQueue
@@ -17,7 +18,7 @@ from palaver_io.cli.arguments import ChatOptions, DemoOptions, parse_arguments
 from palaver_io.cli.conversations import Conversation, Conversations, UnclearError
 from palaver_io.cli.escape import escape, preview
 from palaver_io.cli.lines import MAX_TEXT, EndOfInput, Input, Line, LineReader, LineSplitter
-from palaver_io.cli.network import hint_at_listening
+from palaver_io.cli.network import HUB, LISTEN, REGISTRY, Service, explain_bind_error, hint_at
 
 # Escaping
 
@@ -226,15 +227,38 @@ def test_those_who_are_leaving_are_not_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "part"),
+    ("service", "host", "part"),
     [
-        ("127.0.0.1", "palaver listen 0.0.0.0:7"),
-        ("127.9.9.9", "palaver listen 0.0.0.0:7"),
-        ("::1", "palaver listen '[::]:7'"),
-        ("192.0.2.1", "palaver call 192.0.2.1:7"),
-        ("fe80::1%eth0", "palaver call '[fe80::1%eth0]:7'"),
+        (LISTEN, "127.0.0.1", "call:  palaver call 127.0.0.1:7"),
+        (LISTEN, "127.0.0.1", "call:  palaver listen 0.0.0.0:7"),
+        (LISTEN, "127.9.9.9", "palaver listen 0.0.0.0:7"),
+        (LISTEN, "::1", "palaver listen '[::]:7'"),
+        (LISTEN, "192.0.2.1", "Other computers can call:  palaver call 192.0.2.1:7"),
+        (LISTEN, "fe80::1%eth0", "palaver call '[fe80::1%eth0]:7'"),
+        (HUB, "127.0.0.1", "join:  palaver join 127.0.0.1:7 --name NAME"),
+        (HUB, "::1", "palaver hub '[::]:7'"),
+        (HUB, "192.0.2.1", "Other computers can join:  palaver join 192.0.2.1:7 --name NAME"),
+        (REGISTRY, "127.0.0.1", "palaver peer --registry 127.0.0.1:7 --name NAME"),
     ],
 )
-def test_listeners_say_what_to_type(host: str, part: str) -> None:
-    assert part in "\n".join(hint_at_listening((host, 7)))
-    assert f"{part} --tcp" in "\n".join(hint_at_listening((host, 7), tcp=True))
+def test_who_can_be_reached_says_what_to_type(service: Service, host: str, part: str) -> None:
+    lines = hint_at(service, (host, 7), tcp=False)
+    assert part in "\n".join(lines)
+    assert f"{part} --tcp" in "\n".join(hint_at(service, (host, 7), tcp=True))
+    if "Only this" in lines[0]:
+        assert lines[0].index("palaver") == lines[1].index("palaver")
+
+
+@pytest.mark.parametrize("service", [LISTEN, HUB, REGISTRY], ids=lambda one: one.serve)
+def test_who_cannot_serve_at_an_address_is_told_another_one(service: Service) -> None:
+    in_use = OSError(errno.EADDRINUSE, "in use")
+    said = explain_bind_error(in_use, service, "127.0.0.1", 7, tcp=True)
+    assert said.endswith(f"Take another port: {service.serve} 127.0.0.1:8 --tcp")
+    assert "127.0.0.1:7 is in use" in said
+    foreign = OSError(errno.EADDRNOTAVAIL, "not here")
+    said = explain_bind_error(foreign, service, "192.0.2.1", 7)
+    assert said.endswith(f"To listen on all of them: {service.serve} 0.0.0.0:7")
+    forbidden = OSError(errno.EACCES, "no")
+    assert "1024" in explain_bind_error(forbidden, service, "127.0.0.1", 7)
+    other = OSError(errno.ENOBUFS, "No buffer space available")
+    assert explain_bind_error(other, service, "127.0.0.1", 7) == "No buffer space available"

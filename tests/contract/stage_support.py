@@ -49,14 +49,25 @@ class Stage:
         machine: Machine,
         driver: str,
         address: Address = ("127.0.0.1", 0),
+        plain: bool = False,
+        plain_too: bool = False,
         **more: Any,  # noqa: ANN401 - passed on
     ) -> Actor:
-        """Put a machine where it can be called."""
-        return self.put(machine, driver, open_listener(*address, tcp=self.streams), **more)
+        """Put a machine where it can be called, by those with plain text if it is for them."""
+        port = open_listener(*address, tcp=self.streams, plain=plain, plain_too=plain_too)
+        return self.put(machine, driver, port, **more)
 
-    def call(self, machine: Machine, driver: str, **more: Any) -> Actor:  # noqa: ANN401 - passed on
+    def call(
+        self,
+        machine: Machine,
+        driver: str,
+        *,
+        plain: bool = False,
+        **more: Any,  # noqa: ANN401 - passed on
+    ) -> Actor:
         """Put a machine where it can only call others."""
-        return self.put(machine, driver, open_caller(("127.0.0.1", 1), tcp=self.streams), **more)
+        port = open_caller(("127.0.0.1", 1), tcp=self.streams, plain=plain)
+        return self.put(machine, driver, port, **more)
 
     def put(self, machine: Machine, driver: str, port: Port, **more: Any) -> Actor:  # noqa: ANN401
         """Put a machine on a port."""

@@ -1,19 +1,21 @@
 """Fuzz the decoders and the machines with atheris.
 
-    python tests/fuzz/run.py [--seconds N] [TARGET ...]
+    python tests/fuzz/run.py [--seconds N | --counted] [TARGET ...]
     python tests/fuzz/run.py --replay TARGET HEX
 
-N is for all targets together, 60 if not said otherwise. Each begins with its corpus
-(tests/fuzz/corpus) and what its seed draws, and prints how often it ran, how often in a second, and
-what it covers. What it finds it shrinks and shows: the bytes, the story, and the command that
-repeats it, which needs no atheris. `--save` adds to the corpus what covers more, within its bounds.
-The exit code is 1 if anything was found.
+N is for all targets together, 60 if not said otherwise. With `--counted` the clock plays no part:
+about as much is tried as in 60 s, and the same each time and on each machine. Each target begins
+with its corpus (tests/fuzz/corpus) and what its seed draws, and prints how often it ran, how often
+in a second, and what it covers. What it finds it shrinks and shows: the bytes, the story, and the
+command that repeats it, which needs no atheris. `--save` adds to the corpus what covers more,
+within its bounds. The exit code is 1 if anything was found.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +37,8 @@ MOST_BYTES = 400  # of a script; longer ones are slow, and tell little more
 MOST_ENTRIES = 24  # of a corpus, so that all are replayed in a second or two
 MOST_KEPT = 160  # bytes of an entry that is kept
 GRACE = 120  # seconds for a target to start and to end
+COUNTED = {"decoder": 400_000, "machine": 750}  # executions of a target that take some 5 s
+PATIENCE = 200.0  # seconds that they may take on a slow machine
 STATUS = re.compile(r"^#(\d+)\s.*?cov: (\d+) ft: (\d+).*?exec/s: (\d+)", re.MULTILINE)
 
 
@@ -69,8 +73,9 @@ def child(target: str, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
-def fuzz(target: str, seconds: float, seed: int, *, keep: bool) -> Result:
-    """Fuzz one target in a process of its own."""
+def fuzz(target: str, seconds: float | None, seed: int, *, keep: bool) -> Result:
+    """Fuzz one target in a process of its own, for some time or for its number of executions."""
+    from fuzz.casts import CASTS
     from fuzz.targets import draw, load, save
 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
@@ -79,19 +84,22 @@ def fuzz(target: str, seconds: float, seed: int, *, keep: bool) -> Result:
         found.mkdir()
         for number, entry in enumerate((*load(target), *draw(target, seed))):
             (corpus / f"first-{number}").write_bytes(entry)
+        runs = COUNTED["machine" if target in CASTS else "decoder"]
+        until = f"-max_total_time={max(1, round(seconds))}" if seconds else f"-runs={runs}"
         arguments = [
             str(corpus),
-            f"-max_total_time={max(1, round(seconds))}",
+            until,
             f"-max_len={MOST_BYTES}",
             f"-artifact_prefix={found}/",
             f"-seed={seed}",
             "-len_control=0",
+            "-reload=0",
             "-timeout=20",
             "-rss_limit_mb=2048",
             "-print_final_stats=1",
         ]
         since = time.monotonic()
-        said, code = run_child(target, arguments, seconds + GRACE)
+        said, code = run_child(target, arguments, (seconds or PATIENCE) + GRACE)
         took = time.monotonic() - since
         findings = tuple(path.read_bytes() for path in sorted(found.iterdir()))
         last = [*STATUS.finditer(said)][-1:]
@@ -101,7 +109,8 @@ def fuzz(target: str, seconds: float, seed: int, *, keep: bool) -> Result:
         failed = f"it ended with code {code}:\n{said[-1500:]}" if code and not findings else ""
         if keep and not code:
             save(target, choose(target, corpus))
-        return Result(target, executions, min(took, seconds), edges, features, findings, failed)
+        share = took if seconds is None else min(took, seconds)
+        return Result(target, executions, share, edges, features, findings, failed)
 
 
 def run_child(target: str, arguments: list[str], timeout: float) -> tuple[str, int]:
@@ -114,6 +123,8 @@ def run_child(target: str, arguments: list[str], timeout: float) -> tuple[str, i
         errors="replace",
         timeout=timeout,
         check=False,
+        # What a set gives first must not depend on chance, or no run would be like another.
+        env={**os.environ, "PYTHONHASHSEED": "0"},
     )
     return finished.stdout, finished.returncode
 
@@ -192,7 +203,9 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description="Fuzz decoders and machines.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for all together")
+    how_long = parser.add_mutually_exclusive_group()
+    how_long.add_argument("--seconds", type=float, default=SECONDS, help="for all together")
+    how_long.add_argument("--counted", action="store_true", help="the same each time")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn (default: 1)")
     parser.add_argument("--save", action="store_true", help="add to the corpus")
     parser.add_argument("--replay", nargs=2, metavar=("TARGET", "HEX"), help="run some bytes once")
@@ -208,7 +221,7 @@ def main() -> int:
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
     results = []
     for target in targets:
-        share = options.seconds / len(targets)
+        share = None if options.counted else options.seconds / len(targets)
         results.append(fuzz(target, share, options.seed, keep=options.save))
         print(results[-1], flush=True)
         for data in results[-1].findings:

@@ -58,6 +58,10 @@ FOUND = {
         "registry",
         "01030301",
     ),
+    "a program that asks who is there above an id that none can have": (
+        "registry",
+        "04060003160d11049a4cff",
+    ),
 }
 
 

@@ -188,7 +188,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Show which layer of tests finds which bug.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a bug or an area; default: all")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (default: 2)")
-    parser.add_argument("--layer", nargs="+", default=[], help="only these layers")
+    names = [one.name for one in LAYERS]
+    parser.add_argument("--layer", nargs="+", default=[], choices=names, help="only these layers")
     parser.add_argument("--write", action="store_true", help="renew MATRIX.md")
     parser.add_argument("--trust", action="store_true", help="don't run the layers without a bug")
     options = parser.parse_args()

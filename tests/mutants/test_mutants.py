@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,14 @@ def test_the_matrix_has_a_row_for_each_bug() -> None:
     matrix = (ROOT / "tests" / "mutants" / "MATRIX.md").read_text()
     rows = [line.split("|")[1].strip() for line in matrix.splitlines() if line.startswith("| `")]
     assert rows == [f"`{mutant.name}`" for mutant in MUTANTS]
+
+
+def test_a_layer_that_there_is_not_is_refused_and_nothing_is_run() -> None:
+    command = [sys.executable, "tests/mutants/run.py", "--trust", "--layer", "nonsense"]
+    finished = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 2
+    assert "nonsense" in finished.stderr
+    assert "decoder" in finished.stderr
+    assert finished.stdout == ""

@@ -22,6 +22,8 @@ from palaver.sim import Faults
 from palaver.wire.group import Welcome
 
 PEOPLE = ("ann", "bob", "cy", "dan")
+APE = "ape"
+"""One who asks for the names of others, and may get one when its owner is cut off."""
 RULES = HubRules(log=12, backlog=6, absence=100.0)
 LIMITS = Limits(window=4096, queue_messages=3)
 
@@ -87,6 +89,8 @@ class Play:
             self.tell(name, Leave(link))
         elif what == "join":
             self.join(name, much)
+        elif what == "ape":
+            self.ape(name)
         elif what == "pause":
             self.tell(name, Pause(link))
         elif what == "resume":
@@ -110,16 +114,25 @@ class Play:
         else:
             party.sim.run_for((0.02, 0.3, 2.0, 8.0, 33.0, 70.0)[much % 6])
 
+    def ape(self, name: str) -> None:
+        if APE not in self.party.at:
+            self.party.add(APE)
+        if self.party.at[APE].memberships:
+            self.tell(APE, Leave(self.links[APE]))
+        else:
+            self.tell(APE, JoinRoom(HUB, name))
+
     def end(self) -> None:
         for name, link in self.links.items():
             self.tell(name, Resume(link))
         followers = self.party.settle(200)
         self.check_posts(followers)
         self.note()
-        for name in PEOPLE:
-            self.tell(name, Leave(self.links[name]))
+        for name, link in self.links.items():
+            if link:
+                self.tell(name, Leave(link))
         self.party.sim.run_for(130)
-        for name in PEOPLE:
+        for name in self.links:
             assert self.party.at[name].is_idle, name
             assert self.party.at[name].deadline is None
         stats = self.party.hub.stats()
@@ -150,7 +163,7 @@ class Play:
                 assert refs == sorted(refs), f"{who} heard {name} out of order"
 
     def note(self) -> None:
-        for name in PEOPLE:
+        for name in self.links:
             for notice in self.party.notices(name):
                 if isinstance(notice, Entered):
                     SEEN[f"entered {Welcome(notice.how).name}"] += 1
@@ -186,6 +199,7 @@ steps = st.tuples(
             "cut",
             "heal",
             "crash",
+            "ape",
             "move",
             "hub",
         ]

@@ -34,17 +34,22 @@ S, M = SeatState, MemberState
 Row = tuple[IntEnum, IntEnum]
 
 SEATS: dict[SeatState, dict[str, SeatState]] = {
-    S.WAITING: {"JOIN": S.CURRENT, "REFUSE LATE LEFT LOST FORGET": S.GONE},
+    S.WAITING: {
+        "JOIN": S.CURRENT,
+        "CONTEST": S.CONTENDING,
+        "REFUSE LATE LEFT LOST FORGET": S.GONE,
+    },
+    S.CONTENDING: {"JOIN": S.CURRENT, "REFUSE LEFT LOST": S.GONE},
     S.CURRENT: {
         "RETURN POST ACKNOWLEDGED": S.CURRENT,
         "FULL": S.BEHIND,
         "LEFT": S.GONE,
-        "LOST": S.ABSENT,
+        "LOST SILENT": S.ABSENT,
     },
     S.BEHIND: {
         "RETURN ROOM": S.CURRENT,
         "POST ACKNOWLEDGED": S.BEHIND,
-        "OVERRUN LOST": S.ABSENT,
+        "OVERRUN LOST SILENT": S.ABSENT,
         "LEFT": S.GONE,
     },
     S.ABSENT: {"RETURN": S.CURRENT, "FORGET": S.GONE},
@@ -166,6 +171,14 @@ def refused() -> Party:
     return party
 
 
+def refused_at_once() -> Party:
+    party = party_of("ann")
+    party.add("x")
+    party.sim.command(("x", 1), JoinRoom(HUB, "\u200bx"))
+    party.sim.run_for(4)
+    return party
+
+
 def waiting(*events: Leave | Abort) -> Callable[[], Party]:
     def scenario() -> Party:
         party = party_of("ann")
@@ -193,6 +206,33 @@ def lost_and_back(seconds: float, *, log: int = 20) -> Callable[[], Party]:
         return party
 
     return scenario
+
+
+def contested(*events: Leave | Abort, cut: bool = True) -> Callable[[], Party]:
+    """Let somebody ask for the name of Bob, who is cut off; and perhaps go before it has it."""
+
+    def scenario() -> Party:
+        party = party_of("ann", "bob")
+        if cut:
+            party.cut("bob")
+        and_is_contested(party)
+        party.sim.run_for(1)
+        for event in events:
+            party.sim.command(("x", 1), event)
+        party.sim.run_for(8)
+        return party
+
+    return scenario
+
+
+def and_is_contested(party: Party) -> None:
+    party.add("x")
+    party.sim.command(("x", 1), JoinRoom(HUB, "bob"))
+
+
+def and_is_cut_and_contested(party: Party) -> None:
+    party.cut("bob")
+    and_is_contested(party)
 
 
 def taken_over() -> Party:
@@ -456,11 +496,17 @@ def rejoining(then: str) -> Callable[[], Party]:
 SCENARIOS: dict[str, Callable[[], Party]] = {
     "talking": talking,
     "refused": refused,
+    "refused at once": refused_at_once,
     "waiting": waiting(),
     "waiting, left": waiting(Leave(1)),
     "waiting, aborted": waiting(Abort(1, 2)),
     "lost and back": lost_and_back(55),
     "lost and back too late": lost_and_back(110),
+    "contested": contested(),
+    "contested, alive": contested(cut=False),
+    "contested, left": contested(Leave(1)),
+    "contested, aborted": contested(Abort(1, 2)),
+    "stuck, contested": stuck(and_is_cut_and_contested),
     "taken over": taken_over,
     "stuck, resumes": stuck(and_resumes),
     "stuck, posts": stuck(and_posts),

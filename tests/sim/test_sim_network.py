@@ -427,7 +427,7 @@ def test_a_bottleneck_spreads_and_drops() -> None:
     times = [time for time, notice in sim.notices(B) if isinstance(notice, Heard)]
     assert times == pytest.approx([0.1, 0.2, 0.3])
     assert sim.counts()["overflowed"] == 3
-    sim.path(A, B).bottleneck = None
+    sim.set_bottleneck(None)
     sim.command(A, Say(b"6", B))
     assert sim.counts()["sent"] == 4
 

@@ -41,6 +41,8 @@ SEAT_INPUT_WORDS = {
     SeatInput.LEFT: "its link has ended: it said so",
     SeatInput.LOST: "its link has ended otherwise",
     SeatInput.FORGET: "it was away for too long, its name went, or its link goes to another",
+    SeatInput.CONTEST: "a JOIN for the name of a member whom nobody else contests",
+    SeatInput.SILENT: "somebody asks for its name, and its link has shown no life in time",
 }
 
 SEAT_ACTION_WORDS = {
@@ -54,6 +56,8 @@ SEAT_ACTION_WORDS = {
     "fall_behind": "let the log keep what it needs",
     "see_off": "log LEFT (said so)",
     "miss": "log LEFT (lost); remember it",
+    "contest": "ask that member's link for a sign of life (U-19)",
+    "bury": "send CLOSE (11); log LEFT (lost); remember it",
     "catch_up": "send what it needs, as much as its link takes",
     "drop": "send CLOSE (13); log LEFT (dropped); remember it",
     "readmit": "send ADMITTED, and what it has missed; log JOINED (back again)",

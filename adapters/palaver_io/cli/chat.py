@@ -30,7 +30,7 @@ from palaver_io.addresses import format_address
 from .conversations import Conversation, Conversations
 from .escape import escape
 from .lines import EndOfInput, Input
-from .network import hint_at_listening
+from .network import LISTEN, hint_at
 from .outgoing import Outgoing, Policy
 from .output import Output
 from .plain_network import NO_PROMISE, hint_at_plain
@@ -99,7 +99,7 @@ class Chat:
             self._perform(Call(self._policy.peer, timeout=self._policy.timeout))
         else:
             policy = self._policy
-            hints = [] if policy.plain else hint_at_listening(address, tcp=policy.tcp)
+            hints = [] if policy.plain else hint_at(LISTEN, address, tcp=policy.tcp)
             if policy.plain or policy.plain_too:
                 hints += hint_at_plain(address, tcp=policy.tcp)
             self._output.listening(*address, format_address(address), hints)

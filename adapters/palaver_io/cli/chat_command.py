@@ -14,7 +14,7 @@ from palaver_io.port import Port
 
 from .arguments import ChatOptions
 from .chat import Chat
-from .network import explain_bind_error
+from .network import LISTEN, explain_bind_error
 from .outgoing import Policy
 from .output import JsonOutput, Output, PlainOutput
 from .screen import Screen
@@ -61,7 +61,8 @@ class ChatCommand:
         except OSError as error:
             problem = error.strerror or str(error)
             if not options.is_caller:
-                problem = explain_bind_error(error, options.host, options.port, tcp=options.tcp)
+                where = options.host, options.port
+                problem = explain_bind_error(error, LISTEN, *where, tcp=options.tcp)
             raise CannotStartError(problem) from error
 
     def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> Chat:

@@ -16,9 +16,9 @@ from palaver_io.opening import open_listener
 from palaver_io.port import Port
 
 from .group_arguments import HubOptions
-from .group_network import explain_hub_error, hint_at_hub
 from .group_output import GroupOutput, JsonGroupOutput, PlainGroupOutput
 from .lines import EndOfInput, Input
+from .network import HUB, explain_bind_error, hint_at
 from .plain_network import hint_at_plain
 from .screen import Screen
 from .session import CannotStartError
@@ -59,7 +59,8 @@ class HubCommand:
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
-            raise CannotStartError(explain_hub_error(error, options)) from error
+            problem = explain_bind_error(error, HUB, options.host, options.port, tcp=options.tcp)
+            raise CannotStartError(problem) from error
 
     def make_talk(self, perform: Callable[[Event], object], *, is_interactive: bool) -> HubTalk:
         """Make what gives meaning."""
@@ -94,7 +95,7 @@ class HubTalk:
     def begin(self, address: Address) -> None:
         """Start: the hub can be reached at `address`."""
         options = self._options
-        hints = [] if options.plain else hint_at_hub(address, tcp=options.tcp)
+        hints = [] if options.plain else hint_at(HUB, address, tcp=options.tcp)
         if options.plain or options.plain_too:
             hints += hint_at_plain(address, tcp=options.tcp)
         self._output.listening(*address, format_address(address), hints)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import shlex
+from dataclasses import dataclass
 from typing import Final
 
 from palaver import Address
@@ -13,47 +14,69 @@ from palaver_io.addresses import format_address, list_local_addresses
 _SHOWN: Final = 5  # addresses
 
 
-def hint_at_listening(address: Address, *, tcp: bool = False) -> list[str]:
-    """Say who can call a listener at `address`, and what they type."""
+@dataclass(frozen=True)
+class Service:
+    """What somebody runs, and what others run and type to come there: `verb` is what they do."""
+
+    serve: str
+    come: str
+    verb: str
+    also: str = ""
+
+
+LISTEN: Final = Service("palaver listen", "palaver call", "call")
+HUB: Final = Service("palaver hub", "palaver join", "join", " --name NAME")
+REGISTRY: Final = Service("palaver registry", "palaver peer --registry", "come", " --name NAME")
+
+
+def hint_at(service: Service, address: Address, *, tcp: bool) -> list[str]:
+    """Say who can come to `address`, and what they type."""
     host, port = address
     option = " --tcp" if tcp else ""
     numeric = ipaddress.ip_address(host.partition("%")[0])
+
+    def come(one: str) -> str:
+        return f"{service.come} {_type(one, port)}{service.also}{option}"
+
     if numeric.is_loopback:
         everywhere = "0.0.0.0" if numeric.version == 4 else "::"  # noqa: S104 - told, not bound
+        elsewhere = f"To let other computers {service.verb}:  "
         return [
-            f"Only this computer can reach it:  palaver call {_type(host, port)}{option}",
-            f"To let other computers call:      palaver listen {_type(everywhere, port)}{option}",
+            f"Only this computer can {service.verb}:".ljust(len(elsewhere)) + come(host),
+            f"{elsewhere}{service.serve} {_type(everywhere, port)}{option}",
         ]
     if numeric.is_unspecified:
         # A socket for all of IPv6 takes IPv4 as well, where the system lets it.
         hosts = [one for one in list_local_addresses() if numeric.version == 6 or ":" not in one]
     else:
         hosts = [host]
-    calls = [f"palaver call {_type(one, port)}{option}" for one in hosts[:_SHOWN]]
-    if not calls:
-        return ["This computer seems to have no address that others could call."]
+    if not hosts:
+        return [f"This computer seems to have no address to which others could {service.verb}."]
+    lead = f"Other computers can {service.verb}:  "
     return [
-        f"Other computers can call:  {calls[0]}",
-        *(f"                       or  {call}" for call in calls[1:]),
-        "Anyone who can reach this port can call, and nothing is encrypted.",
+        lead + come(hosts[0]),
+        *("or  ".rjust(len(lead)) + come(one) for one in hosts[1:_SHOWN]),
+        f"Anyone who can reach this port can {service.verb}, and nothing is encrypted.",
     ]
 
 
-def explain_bind_error(error: OSError, host: str, port: int, *, tcp: bool = False) -> str:
-    """Say why nothing could listen at an address, and what to do."""
+def explain_bind_error(
+    error: OSError, service: Service, host: str, port: int, *, tcp: bool = False
+) -> str:
+    """Say why nothing could be served at an address, and what to do."""
     option = " --tcp" if tcp else ""
     address = format_address((host, port))
     if error.errno == errno.EADDRINUSE:
         other = _type(host, port + 1 if port < 65535 else port - 1)
         return (
-            f"{address} is in use: is another `palaver listen` running? "
-            f"Take another port: palaver listen {other}{option}"
+            f"{address} is in use: is another `{service.serve}` running? "
+            f"Take another port: {service.serve} {other}{option}"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         own = ", ".join(list_local_addresses()[:_SHOWN]) or "none but 127.0.0.1"
         return (
             f"{host} is not an address of this computer; its own are: {own}. "
-            f"To listen on all of them: palaver listen 0.0.0.0:{port}{option}"
+            f"To listen on all of them: {service.serve} 0.0.0.0:{port}{option}"
         )
     if error.errno in {errno.EACCES, errno.EPERM} and port < 1024:
         return f"port {port} is for the system's own programs: take one from 1024 to 65535"

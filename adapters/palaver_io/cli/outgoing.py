@@ -94,6 +94,7 @@ class Outgoing:
         while self._held:
             line = self._held[0]
             if not line.problem and self._must_wait(line):
+                self._cancel_if_asked()
                 return
             self._held.popleft()
             if not self._send(line):
@@ -115,6 +116,16 @@ class Outgoing:
             return True
         # What a person types during a call is for whoever answers it, but "exit" cancels it.
         return any(not one.is_open for one in self._conversations) and not _is_exit(line.text)
+
+    def _cancel_if_asked(self) -> None:
+        """Obey a person's "exit" that stands behind lines which wait for an answer."""
+        if not self._policy.is_interactive:
+            return
+        for line in self._held:
+            if not line.problem and line.target is None and _is_exit(line.text):
+                self._held.remove(line)
+                self._on_exit(None)
+                return
 
     def _send(self, line: Line) -> bool:
         """Send or refuse a line; False if there is no room for it."""

@@ -11,7 +11,7 @@ from palaver_io.addresses import list_local_addresses
 _SHOWN: Final = 3  # addresses
 
 NO_PROMISE: Final = (
-    "Plain text promises nothing: what is said may get lost, and anyone can pretend to be anyone."
+    "Plain text promises nothing: texts may get lost, and anyone can pose as anyone."
 )
 
 

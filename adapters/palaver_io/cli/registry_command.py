@@ -28,7 +28,7 @@ from palaver_io.port import Port
 
 from .escape import escape
 from .lines import EndOfInput, Input
-from .network import explain_bind_error
+from .network import REGISTRY, explain_bind_error
 from .people_arguments import RegistryOptions
 from .screen import Screen
 from .session import CannotStartError
@@ -246,8 +246,9 @@ class RegistryCommand:
         except ValueError as error:
             raise CannotStartError(str(error), EXIT_USAGE) from error
         except OSError as error:
-            problem = explain_bind_error(error, options.host, options.port, tcp=options.tcp)
-            raise CannotStartError(problem.replace("palaver listen", "palaver registry")) from error
+            where = options.host, options.port
+            problem = explain_bind_error(error, REGISTRY, *where, tcp=options.tcp)
+            raise CannotStartError(problem) from error
         if self._state is not None:
             self._keep_from_now_on(self._state, port)
         return port

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
+from collections.abc import Iterable
 
 from palaver.sim import describe
 from palaver.sim.swarm import ALL, Run, Summary, run_seed
@@ -16,6 +18,7 @@ from .sim_arguments import SimOptions
 from .status import EXIT_FAILURE, EXIT_OK
 
 _SHOWN = 10  # failing seeds of a role that are shown
+_WIDTH = 80  # columns
 _EFFECTS = (
     ("damaged", "refused by the checksum"),
     ("duplicates", "packets that had come before"),
@@ -53,16 +56,17 @@ def _swarm(screen: Screen, role: str, options: SimOptions) -> bool:
         if run.violations and len(summary.failed) <= _SHOWN:
             _show_failure(screen, run, options)
     took = time.monotonic() - started
-    screen.out(
-        f"{role}: {summary.runs} seeds from {options.first} on, {len(summary.failed)} failed; "
-        f"{summary.runs / max(took, 1e-9) * 60:,.0f} seeds per minute, "
-        f"{summary.seconds / 3600:,.1f} simulated hours in {took:,.1f} s, "
-        f"{summary.datagrams:,} datagrams"
+    figures = (
+        f"{summary.runs} seeds from {options.first} on",
+        f"{len(summary.failed)} failed; {summary.runs / max(took, 1e-9) * 60:,.0f} seeds a minute",
+        f"{summary.seconds / 3600:,.1f} simulated hours in {took:,.1f} s",
+        f"{summary.datagrams:,} datagrams",
     )
-    screen.out(f"  faults:  {_list(summary.faults)}")
+    _tell(screen, f"{role}: ", figures)
+    _tell(screen, "  faults:  ", _list(summary.faults))
     effects = [f"{summary.machines[name]:,} {what}" for name, what in _EFFECTS]
-    screen.out(f"  effects: {', '.join(effects)}")
-    screen.out(f"  seen:    {_list(summary.witnesses)}")
+    _tell(screen, "  effects: ", effects)
+    _tell(screen, "  seen:    ", _list(summary.witnesses))
     return not summary.failed
 
 
@@ -99,8 +103,8 @@ def _try_calls(screen: Screen, options: SimOptions) -> bool:
 def _besiege(screen: Screen, target: str, options: SimOptions) -> bool:
     siege: Siege = besiege(target, options.forged, options.first)
     screen.out(f"{target}: {sum(siege.sent.values()):,} datagrams in {siege.seconds:.1f} s")
-    screen.out(f"  sent:   {_list(siege.sent)}")
-    screen.out(f"  state:  at most {_list(siege.peaks)}")
+    _tell(screen, "  sent:   ", _list(siege.sent))
+    _tell(screen, "  state:  at most ", _list(siege.peaks))
     screen.out(f"  timers: {siege.ticks:,} ticks")
     screen.out(
         f"  output: {siege.answers:,} answers, at most {siege.most_per_byte:.2f} bytes to a host "
@@ -113,6 +117,20 @@ def _besiege(screen: Screen, target: str, options: SimOptions) -> bool:
     return not siege.problems
 
 
-def _list(counts: Counter[str]) -> str:
+def _list(counts: Counter[str]) -> list[str]:
     """List counts, the most frequent first."""
-    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+    return [f"{count:,} {name}" for name, count in counts.most_common()]
+
+
+def _tell(screen: Screen, head: str, parts: Iterable[str]) -> None:
+    """Print a row, in as many lines as it takes, none of which ends within a part."""
+    row = ", ".join(part.replace(" ", "\xa0") for part in parts)
+    lines = textwrap.wrap(
+        row,
+        _WIDTH - len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines or [""]:
+        screen.out(head + line.replace("\xa0", " "))
+        head = " " * len(head)

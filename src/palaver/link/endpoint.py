@@ -35,7 +35,7 @@ from .agenda import Agenda
 from .context import Context
 from .counters import Counters
 from .demux import asks_for_ack, link_id_of, open_packet
-from .events import Dial, Dialing, Send, Undelivered
+from .events import Alive, Command, Dial, Dialing, Probe, Send, Undelivered
 from .handshake import MIN_HELLO, check_callable, make_hello
 from .link import Link
 from .maker import Maker
@@ -58,6 +58,10 @@ class Endpoint(StateMachine):
     `roles` are those for which it answers calls; with none it only calls. `max_inbound` bounds
     the calls that it has answered and that are not over: more are told that it is busy. With
     `always_cookie` callers must prove their address even while there is room.
+
+    Takes `Dial`, `Send`, `Finish`, `Leave`, `Abort`, `Pause`, `Resume` and `Probe`. Tells
+    `Dialing`, `StillDialing`, `Opened`, `Received`, `Delivered`, `Overdue`, `Undelivered`,
+    `Writable`, `Alive`, `Finished` and, once and last for each link, `Closed`.
     """
 
     _STREAMS: ClassVar[bool] = False
@@ -67,6 +71,7 @@ class Endpoint(StateMachine):
         "_context",
         "_links",
         "_maker",
+        "_probed",
         "_reception",
         "_sweep_at",
         "_tombstones",
@@ -104,6 +109,8 @@ class Endpoint(StateMachine):
             proved=self._STREAMS,
         )
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
+        # Links that were probed and on which nothing has come since.
+        self._probed: set[int] = set()
         self._sweep_at = _FOREVER
 
     # Getters
@@ -192,6 +199,10 @@ class Endpoint(StateMachine):
             sound = self._open(link, data, number, source, now, out)
         else:
             sound = link.datagram(data, number, source, now, out)
+        if sound and link.number in self._probed:
+            self._probed.discard(link.number)
+            if link.is_conversing:
+                out.append(Alive(link.number))
         if link.channel.address is not address:
             self._links.move(link, address)
         if unheard and not link.is_unheard:
@@ -334,17 +345,21 @@ class Endpoint(StateMachine):
             out.append(Undelivered(send.link, send.ref, self._tombstones.reason(send.link)))
 
     def _take_command(self, event: Event, now: float, out: list[Action]) -> None:
-        number = getattr(event, "link", None)
-        if not isinstance(number, int):
+        if not isinstance(event, Command | Probe):
             raise UsageError(f"an endpoint does not take {type(event).__name__}")
+        number = event.link
         link = self._links.by_number.get(number)
         if link is None and 0 < number <= self._maker.last_number:
             return
         if link is None or link.state is _WELCOMED:
             raise UsageError(f"there is no link {number}")
-        link.check(event)
         before = link.state
-        link.command(event, now, out)
+        if not isinstance(event, Probe):
+            link.check(event)
+            link.command(event, now, out)
+        elif link.is_conversing:
+            self._probed.add(number)
+            link.channel.greet()
         self._agenda.touch(link)
         if link.state is not before:
             self._follow(link, now, out)
@@ -396,6 +411,7 @@ class Endpoint(StateMachine):
         self._links.follow(link)
         self._agenda.follow(link)
         if link.state is State.CLOSED:
+            self._probed.discard(link.number)
             if known and (link.was_announced or link.farewell.last_word is not None):
                 self._tombstones.bury(link, now)
                 self._plan_sweep()
@@ -419,6 +435,7 @@ class Endpoint(StateMachine):
         twin._agenda = self._agenda.clone(twin._links.by_number)
         twin._reception = self._reception.clone()
         twin._tombstones = self._tombstones.clone()
+        twin._probed = self._probed.copy()
         return twin
 
     def state_key(self, now: float) -> tuple[object, ...]:
@@ -429,4 +446,5 @@ class Endpoint(StateMachine):
             self._tombstones.key(now),
             self._reception.key(now),
             self._maker.key(),
+            tuple(sorted(self._probed)),
         )

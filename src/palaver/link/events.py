@@ -82,6 +82,13 @@ class Resume(Event):
     link: int
 
 
+@value
+class Probe(Event):
+    """Ask the peer of an open link for a sign of life; `Alive` tells of one that comes."""
+
+    link: int
+
+
 Command = Send | Finish | Leave | Abort | Pause | Resume
 
 
@@ -150,6 +157,13 @@ class Undelivered(Notice):
     link: int
     ref: int
     reason: int
+
+
+@value
+class Alive(Notice):
+    """A fresh and sound packet has come on the link: the first since it was probed."""
+
+    link: int
 
 
 @value

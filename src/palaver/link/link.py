@@ -42,7 +42,7 @@ _FOREVER = float("inf")
 _LAST_NUMBERS = 1 << 16
 # Looking up a member of an Enum takes its time, where it is done for each packet.
 _OPEN, _SEND, _DATA = State.OPEN, Input.SEND, Input.DATA
-# The states in which packets go out.
+# The states in which packets go out, and in which the peer may move.
 _TALKING = CONVERSING | {State.LAST_ACK, State.LINGERING}
 
 
@@ -154,6 +154,8 @@ class Link(StateMachine):
             message = send.message
             if self.farewell.fin_said:
                 raise UsageError(f"link {self.number} has finished: nothing more can be sent")
+            if not isinstance(message, bytes):
+                raise UsageError(f"a message has to be bytes, not {type(message).__name__}")
             if not message or message[0] < FIRST_ROLE_KIND:
                 raise UsageError(f"a message begins with its kind, {FIRST_ROLE_KIND} to 255")
             self.channel.outbox.check(message)
@@ -185,7 +187,7 @@ class Link(StateMachine):
         if (self.state, _DATA) not in TABLE:
             channel.counters.ignored += 1
             return False
-        if source != channel.address and (self.context.streams or self.state not in CONVERSING):
+        if source != channel.address and (self.context.streams or self.state not in _TALKING):
             channel.counters.foreign += 1
             return False
         heard = channel.receive(data, number, source, now)

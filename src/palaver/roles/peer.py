@@ -170,6 +170,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
                 self.step(call, CallInput.TERMINATE, None, now, out)
             client.step(self, ClientInput.DEPART, None, now, out)
         elif isinstance(event, told.Who):
+            if not 0 <= event.after <= registry.MAX_ID:
+                raise UsageError(f"an id is from 1 to {registry.MAX_ID}, not {event.after}")
             if not client.can_ask:
                 raise UsageError("the registry can't be asked now: it is away, or was asked much")
             client.ask(self, Request(Purpose.LIST, event.ref), event.after, now, out)
@@ -180,6 +182,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         to = wish.to
         if isinstance(to, str):
             to = clean_name(to)
+        elif not isinstance(to, int):
+            raise UsageError(f"whom to call is an id or a name, not {type(to).__name__}")
         elif not 0 < to <= registry.MAX_ID:
             raise UsageError(f"an id is from 1 to {registry.MAX_ID}, not {to}")
         if wish.timeout is not None and not wish.timeout > 0:

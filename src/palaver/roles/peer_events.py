@@ -51,7 +51,7 @@ class Depart(Event):
 
 @value
 class Who(Event):
-    """Ask who is there: those with ids above `after`, as many as fit a page."""
+    """Ask who is there: those with ids above `after`, 0 to 2^32 - 1, as many as fit a page."""
 
     ref: int = 0
     after: int = 0

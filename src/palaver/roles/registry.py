@@ -69,7 +69,8 @@ class Registry(Role[RegistryMessage]):
     `max_entries` bounds who may be there. `snapshot` is what `snapshot()` gave before a restart:
     those that were there then get their ids back, and for a while nobody else gets their names.
     With `snapshot_every`, in seconds, it tells a `Snapshot` when the table has changed: at once, or
-    if there were many of late, that often (`autosave`).
+    if there were many of late, that often (`autosave`). It takes `TakeSnapshot` and `Retire`, and
+    tells `Joined`, `Gone` and `Snapshot`.
     """
 
     __slots__ = (
@@ -403,8 +404,7 @@ class Registry(Role[RegistryMessage]):
             self._autosave.is_due = True
 
     def _row(self, link: int) -> Row | None:
-        number = self._entered.get(link)
-        return None if number is None else self._table.by_id(number)
+        return self._table.by_id(self._entered.get(link, 0))  # nobody has the id 0
 
     def _entry(self, row: Row, now: float) -> Entry:
         """Give an entry as others are told of it: at the address where its owner is now."""

@@ -212,6 +212,11 @@ class Sim:
         self._transit.set_faults(faults)
         self._note(Changed(self._now, f"from now on: {faults}"))
 
+    def set_bottleneck(self, bottleneck: Bottleneck | None) -> None:
+        """Make all paths as narrow as that, or as wide as can be: each direction on its own."""
+        self._transit.set_bottleneck(bottleneck)
+        self._note(Changed(self._now, f"from now on: {bottleneck or 'no bottleneck'}"))
+
     def partition(self, a: Address, b: Address, *, one_way: bool = False) -> None:
         """Lose all that is sent from `a` to `b`, and back unless `one_way`, until `heal()`."""
         self.path(a, b).cut = True

@@ -70,6 +70,12 @@ class Transit:
         for path in self._paths.values():
             path.faults = faults
 
+    def set_bottleneck(self, bottleneck: Bottleneck | None) -> None:
+        """Set the bottleneck of all paths, now and later."""
+        self._bottleneck = bottleneck
+        for path in self._paths.values():
+            path.bottleneck = bottleneck
+
     def heal(self) -> None:
         """End the cut of every path."""
         for path in self._paths.values():

@@ -21,7 +21,7 @@ from palaver.wire.group import (
 from palaver.wire.group_log import Coming, Going
 from palaver.wire.names import fold_name, is_name, suggest, tidy
 
-from . import relay
+from . import contest, relay
 from .events import MemberCame, MemberWent
 from .room import PACK, Seat
 from .states import SeatInput, SeatState
@@ -44,7 +44,10 @@ def meet(hub: Hub, seat: Seat, join: Join, now: float, out: list[Action]) -> Non
         welcome_back(hub, seat, known, join, now, out)
         return
     refusal = find_refusal(hub, join)
-    if refusal is not None:
+    holder = None if refusal is None else contest.holder_of(hub, join, refusal)
+    if holder is not None:
+        hub.step(seat, SeatInput.CONTEST, (join, holder), now, out)
+    elif refusal is not None:
         hub.step(seat, SeatInput.REFUSE, refusal, now, out)
     else:
         hub.step(seat, SeatInput.JOIN, join, now, out)
@@ -66,6 +69,8 @@ def welcome_back(
         seat.link, seat.address = link, address
         hub.by_link[link] = seat
         hub.step(seat, SeatInput.RETURN, (join, old), now, out)
+        # That is a sign of life, if somebody has asked for its name.
+        contest.settle(hub, seat.number, now, out)
 
 
 def find_refusal(hub: Hub, join: Join) -> Refused | None:
@@ -82,8 +87,12 @@ def find_refusal(hub: Hub, join: Join) -> Refused | None:
         return Refused(JoinRefusal.NAME_TAKEN, suggest(name, taken))
     if room is not None:
         return Refused(JoinRefusal.ROOM_FULL) if len(room.present) >= hub.rules.members else None
-    has_place = len(hub.rooms) < hub.rules.rooms or any(r.is_empty for r in hub.rooms.values())
-    return None if has_place else Refused(JoinRefusal.NO_MORE_ROOMS)
+    return None if has_room_to_open(hub) else Refused(JoinRefusal.NO_MORE_ROOMS)
+
+
+def has_room_to_open(hub: Hub) -> bool:
+    """Tell whether there may be another room."""
+    return len(hub.rooms) < hub.rules.rooms or any(r.is_empty for r in hub.rooms.values())
 
 
 def admit(hub: Hub, seat: Seat, join: Join, now: float, out: list[Action]) -> None:
@@ -205,10 +214,15 @@ def miss(hub: Hub, seat: Seat, closed: Closed, now: float, out: list[Action]) ->
 def drop(hub: Hub, seat: Seat, _: object, now: float, out: list[Action]) -> None:
     """Part with somebody for whom the log is too short; it may come back."""
     hub.counts["dropped"] += 1
+    part(hub, seat, Going.DROPPED, Reason.OVERWHELMED, now, out)
+
+
+def part(hub: Hub, seat: Seat, how: Going, reason: Reason, now: float, out: list[Action]) -> None:
+    """End somebody's link for a reason of the hub's own, and wait for it."""
     link = hub.unlink(seat)
-    hub.give_up(link, Reason.OVERWHELMED, now, out)
+    hub.give_up(link, reason, now, out)
     seat.link = link
-    go(hub, seat, Going.DROPPED, Reason.OVERWHELMED, now, out)
+    go(hub, seat, how, reason, now, out)
     seat.link = 0
     wait_for(hub, seat, now, out)
 
@@ -223,6 +237,7 @@ def go(hub: Hub, seat: Seat, how: Going, reason: int, now: float, out: list[Acti
     if room.is_empty:
         hub.timers.set((EMPTY, seat.room), now + hub.rules.absence)
     relay.note_growth(hub, seat.room, now, out)
+    contest.note_gone(hub, seat, now)
 
 
 def wait_for(hub: Hub, seat: Seat, now: float, out: list[Action]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from palaver.entropy import Draws, Entropy
 from palaver.link.events import (
+    Alive,
     Closed,
     Delivered,
     Leave,
@@ -26,7 +27,8 @@ from palaver.roles.timers import Timers
 from palaver.wire.errors import Reason
 from palaver.wire.group import ROLE, GroupMessage, Join, Post, decode_group
 
-from . import admission, guests, relay
+from . import admission, contest, guests, relay
+from .contest import Contest
 from .events import AdmitGuest, Disband, DismissGuest, GuestPost
 from .room import Room, Seat
 from .rules import DEFAULT_HUB_RULES, HubRules
@@ -35,8 +37,9 @@ from .states import HUB_TABLE, SeatInput, SeatState
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-LATE, ABSENCE, EMPTY, RECEIPTS, STALL = range(5)
-"""Timers: the first two are of a seat, the others of a room; their key is (timer, number)."""
+LATE, ABSENCE, EMPTY, RECEIPTS, STALL, CONTEST = range(6)
+"""Timers: LATE, ABSENCE and CONTEST are of a seat, the others of a room; their key is (timer,
+number)."""
 
 _SAID_SO = {Reason.LEFT, Reason.ABORTED, Reason.SHUTTING_DOWN, Reason.FLUSH_TIMEOUT}
 
@@ -55,6 +58,7 @@ class Hub(Role[GroupMessage]):
         "_last_seat",
         "by_link",
         "by_token",
+        "contests",
         "counts",
         "draws",
         "paused",
@@ -86,6 +90,8 @@ class Hub(Role[GroupMessage]):
         self.room_names: dict[str, int] = {}
         # Rooms with entries that were not offered to all yet.
         self.pending: dict[int, Room] = {}
+        # Those who ask for the name of somebody, by the seat of that one.
+        self.contests: dict[int, Contest] = {}
         # Links that the program has paused.
         self.paused: set[int] = set()
         self.counts = dict.fromkeys(("posts", "repeated", "dropped", "turned_down", "odd"), 0)
@@ -107,6 +113,7 @@ class Hub(Role[GroupMessage]):
             "behind": sum(len(room.behind) for room in rooms),
             "absent": sum(len(room.absent) for room in rooms),
             "log": sum(len(room.log) for room in rooms),
+            "contests": len(self.contests),
         }
 
     def members(self, room: str) -> list[str]:
@@ -166,6 +173,7 @@ class Hub(Role[GroupMessage]):
             self.close_room(number)
         self.by_link.clear()
         self.seats.clear()
+        self.contests.clear()
         self.timers = Timers()
 
     # What the links tell
@@ -186,7 +194,7 @@ class Hub(Role[GroupMessage]):
         seat = self.by_link.get(opened.link)
         if seat is None:
             return
-        if type(message) is Post and seat.state is not SeatState.WAITING:
+        if type(message) is Post and seat.room:
             self.step(seat, SeatInput.POST, message, now, out)
         elif isinstance(message, Join) and seat.state is SeatState.WAITING:
             admission.meet(self, seat, message, now, out)
@@ -206,6 +214,10 @@ class Hub(Role[GroupMessage]):
             seat = self.by_link.get(notice.link)
             if seat is not None:
                 self.step(seat, SeatInput.ACKNOWLEDGED, notice.ref, now, out)
+        elif isinstance(notice, Alive):
+            seat = self.by_link.get(notice.link)
+            if seat is not None:
+                contest.settle(self, seat.number, now, out)
         elif isinstance(notice, Writable):
             seat = self.by_link.get(notice.link)
             if seat is not None:
@@ -231,6 +243,8 @@ class Hub(Role[GroupMessage]):
                 if seat is not None:
                     what = SeatInput.LATE if timer == LATE else SeatInput.FORGET
                     self.step(seat, what, None, now, out)
+            elif timer == CONTEST:
+                contest.decide(self, number, now, out)
             elif number not in self.rooms:
                 continue
             elif timer == EMPTY:
@@ -282,6 +296,7 @@ class Hub(Role[GroupMessage]):
 
     def unseat(self, seat: Seat) -> None:
         """Forget somebody."""
+        contest.forget(self, seat)
         self.unlink(seat)
         self.seats.pop(seat.number, None)
         self.by_token.pop(seat.token, None)
@@ -321,6 +336,10 @@ class Hub(Role[GroupMessage]):
         twin.rooms = {number: room.clone(twin.seats) for number, room in self.rooms.items()}
         twin.room_names = self.room_names.copy()
         twin.pending = {number: twin.rooms[number] for number in self.pending}
+        twin.contests = {
+            number: Contest(twin.seats[one.seat.number], one.join)
+            for number, one in self.contests.items()
+        }
         twin.paused = self.paused.copy()
         twin.counts = self.counts.copy()
         return twin
@@ -334,9 +353,10 @@ class Hub(Role[GroupMessage]):
             tuple(seat.key(now) for seat in self.seats.values()),
             tuple((number, room.key()) for number, room in self.rooms.items()),
             tuple(self.pending),
+            tuple((number, one.seat.number, one.join) for number, one in self.contests.items()),
             tuple(sorted(self.paused)),
             (self._last_seat, self._last_room, self._disbanded),
         )
 
 
-_ACTIONS = {**admission.ACTIONS, **relay.ACTIONS}
+_ACTIONS = {**admission.ACTIONS, **contest.ACTIONS, **relay.ACTIONS}

@@ -38,6 +38,7 @@ class Seat:
         "number",
         "own",
         "progress",
+        "rival",
         "room",
         "sent",
         "state",
@@ -54,6 +55,8 @@ class Seat:
         self.room = 0
         self.name = ""
         self.token = bytes(TOKEN_SIZE)
+        # The seat of the one whose name it asks for; 0 for nobody.
+        self.rival = 0
         # Entries, by number: the last one given to the link, the last one that was acknowledged,
         # the last one that needs no counting any more, and its own last post.
         self.sent = 0
@@ -77,6 +80,7 @@ class Seat:
         """Give the state as a comparable value, times relative to `now`."""
         return (
             *(self.number, self.link, self.state, self.room, self.name, self.token, self.address),
+            self.rival,
             *(self.sent, self.acked, self.counted, self.own, self.taken, self.progress - now),
             tuple(self.news.items()),
         )

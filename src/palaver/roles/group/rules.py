@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 from palaver.machine import UsageError
 from palaver.wire.group_log import MAX_TEXT
 
+MAX_MEMBERS = 0xFFFF
+"""Members of a room, at any hub: ADMITTED can announce no more."""
+
 
 @dataclass(frozen=True)
 class HubRules:
@@ -31,6 +34,9 @@ class HubRules:
     """Lost members that a room remembers; beyond, the one that was lost first is forgotten."""
     join_within: float = 10.0
     """Whoever has a link must say JOIN in this time."""
+    contest: float = 5.0
+    """Who has a name that another asks for must show life in this time: so long a JOIN may wait,
+    and less than the `admit_within` of whoever sent it."""
     patience: float = 1.0
     """When most of a room is behind, its authors wait for those who still take something; who
     has taken nothing for this long is not waited for."""
@@ -45,7 +51,7 @@ class HubRules:
                 raise UsageError(f"HubRules.{field.name} can't be {number}")
         if self.log_bytes < 2 * MAX_TEXT:
             raise UsageError(f"HubRules.log_bytes must be at least {2 * MAX_TEXT}")
-        if self.members > 0xFFFF:
+        if self.members > MAX_MEMBERS:
             raise UsageError("HubRules.members must be at most 65,535")
 
 

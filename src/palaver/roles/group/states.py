@@ -22,6 +22,8 @@ class SeatState(IntEnum):
     """Lost or dropped; it may come back with its token."""
     GONE = 4
     """The hub knows nothing of it any more."""
+    CONTENDING = 5
+    """It asks for a name that a member has, who is asked for a sign of life (U-19)."""
 
 
 class SeatInput(IntEnum):
@@ -39,6 +41,8 @@ class SeatInput(IntEnum):
     LEFT = 9
     LOST = 10
     FORGET = 11
+    CONTEST = 12
+    SILENT = 13
 
 
 S, On = SeatState, SeatInput
@@ -50,12 +54,14 @@ HUB_TABLE: dict[tuple[SeatState, SeatInput], tuple[str, SeatState]] = {
     (S.WAITING, On.LEFT): ("forget", S.GONE),
     (S.WAITING, On.LOST): ("forget", S.GONE),
     (S.WAITING, On.FORGET): ("forget", S.GONE),
+    (S.WAITING, On.CONTEST): ("contest", S.CONTENDING),
     (S.CURRENT, On.RETURN): ("take_over", S.CURRENT),
     (S.CURRENT, On.POST): ("publish", S.CURRENT),
     (S.CURRENT, On.ACKNOWLEDGED): ("count", S.CURRENT),
     (S.CURRENT, On.FULL): ("fall_behind", S.BEHIND),
     (S.CURRENT, On.LEFT): ("see_off", S.GONE),
     (S.CURRENT, On.LOST): ("miss", S.ABSENT),
+    (S.CURRENT, On.SILENT): ("bury", S.ABSENT),
     (S.BEHIND, On.RETURN): ("take_over", S.CURRENT),
     (S.BEHIND, On.POST): ("publish", S.BEHIND),
     (S.BEHIND, On.ACKNOWLEDGED): ("count", S.BEHIND),
@@ -63,8 +69,13 @@ HUB_TABLE: dict[tuple[SeatState, SeatInput], tuple[str, SeatState]] = {
     (S.BEHIND, On.OVERRUN): ("drop", S.ABSENT),
     (S.BEHIND, On.LEFT): ("see_off", S.GONE),
     (S.BEHIND, On.LOST): ("miss", S.ABSENT),
+    (S.BEHIND, On.SILENT): ("bury", S.ABSENT),
     (S.ABSENT, On.RETURN): ("readmit", S.CURRENT),
     (S.ABSENT, On.FORGET): ("forget", S.GONE),
+    (S.CONTENDING, On.JOIN): ("admit", S.CURRENT),
+    (S.CONTENDING, On.REFUSE): ("refuse", S.GONE),
+    (S.CONTENDING, On.LEFT): ("forget", S.GONE),
+    (S.CONTENDING, On.LOST): ("forget", S.GONE),
 }
 """(state, input): (what is done, the state that follows)."""
 

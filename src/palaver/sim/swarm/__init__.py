@@ -6,11 +6,12 @@ assert not run.violations, run.violations
 
 from .observer import Fact, Observer, facts_of, observe
 from .run import ROLES, Run, Summary, run_seed, swarm
-from .weather import ALL, Weather, draw_weather
+from .weather import ALL, FAULTS, Weather, draw_weather
 from .world import World
 
 __all__ = [
     "ALL",
+    "FAULTS",
     "ROLES",
     "Fact",
     "Observer",

@@ -90,7 +90,7 @@ class GroupWorld(World):
         present = set(self.hub.members("lobby"))
         for name, member in self._members.items():
             for link, one in member.memberships.items():
-                if one.state is MemberState.IN and name in present:
+                if one.state is MemberState.IN and one.name in present:
                     self.witnesses["in at the end"] += 1
                     same = set(member.members(link)) == present
                     agree = same or self.weather.lasting.loss + self.weather.lasting.burst > 0
@@ -111,7 +111,9 @@ class GroupWorld(World):
     def _join(self, name: str) -> None:
         if self._members[name].memberships:
             return
-        order = JoinRoom(HUB, name, backlog=self.random.below(8), timeout=60.0)
+        # Now and then somebody asks for a name that another has (U-19).
+        wanted = self.pick(NAMES) if self.random.chance(0.2) else name
+        order = JoinRoom(HUB, wanted, backlog=self.random.below(8), timeout=60.0)
         if self.tell(self.at[name], order):
             self._last[name] += 1
 
