@@ -174,7 +174,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
                 raise UsageError(f"an id is from 1 to {registry.MAX_ID}, not {event.after}")
             if not client.can_ask:
                 raise UsageError("the registry can't be asked now: it is away, or was asked much")
-            client.ask(self, Request(Purpose.LIST, event.ref), event.after, now, out)
+            request = Request(Purpose.LIST, event.ref, event.after)
+            client.ask(self, request, event.after, now, out)
         else:
             raise UsageError(f"a Peer does not take {type(event).__name__}")
 
