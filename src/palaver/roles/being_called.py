@@ -100,6 +100,19 @@ def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Act
         peer.step(call, CallInput.CHECKED, entry, now, out)
 
 
+def recognise(peer: Peer, entry: Entry, now: float, out: list[Action]) -> None:
+    """Take what the registry says of one whom we want to call for who it is that calls us."""
+    for call in peer.calls:
+        if (call.peer, call.era) != (entry.id, peer.client.era):
+            continue
+        if call.state is CallState.CHECKING:
+            check(peer, call, entry, now, out)
+        elif call.state is CallState.RINGING and peer.client.is_from(
+            peer._address_of(call.link), entry.address
+        ):
+            call.name, call.address, call.verified = entry.name, entry.address, True
+
+
 def is_left_over(peer: Peer, call: Call) -> bool:
     """Tell whether a call that has not rung may be what is left of one that has crossed ours.
 
