@@ -15,6 +15,7 @@ from cli_support import Processes, running
 
 from palaver import Snapshot
 from palaver.roles.registry_table import RegistryTable
+from palaver_io.cli import state_file
 from palaver_io.cli.registry_command import JsonRegistryOutput, RegistryTalk
 from palaver_io.cli.screen import Screen
 from palaver_io.cli.state_file import StateFile
@@ -110,6 +111,27 @@ def test_of_two_that_began_without_a_file_the_second_to_write_is_refused(tmp_pat
     with pytest.raises(BlockingIOError):
         second.write(b"second")
     assert (tmp_path / "state").read_bytes() == b"first"
+
+
+def test_what_was_replaced_before_it_was_locked_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(b"old")
+    lock = state_file._lock
+
+    def replace_and_lock(descriptor: int) -> None:
+        if path.read_bytes() == b"old":
+            path.unlink()
+            path.write_bytes(b"new")
+        lock(descriptor)
+
+    monkeypatch.setattr(state_file, "_lock", replace_and_lock)
+    file = StateFile(path)
+    assert file.take() == b"new"
+    with pytest.raises(BlockingIOError):
+        StateFile(path).take()
+    file.close()
 
 
 def test_what_a_link_points_to_is_replaced_and_not_the_link(tmp_path: Path) -> None:

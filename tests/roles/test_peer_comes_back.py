@@ -23,10 +23,11 @@ from palaver import (
     Ringing,
     StillCalling,
     Tick,
+    Vanished,
 )
 from palaver.roles.calls import Calls
 from palaver.wire.peer import Accepted, Chat, Rejected, Ring
-from palaver.wire.registry import REPLACED, Refusal, Register, Registered, Stale
+from palaver.wire.registry import REPLACED, Refusal, Register, Registered, Stale, Unregister
 
 
 def take_place(hall: Hall, name: str) -> Plain:
@@ -151,3 +152,21 @@ def test_who_rejects_and_then_accepts_has_rejected() -> None:
     assert [one.outcome for one in hall.told("ann", CallEnded)] == [Outcome.REJECTED]
     assert not hall.told("ann", CallOpened)
     assert not hall.told("ann", Heard)
+
+
+@pytest.mark.spec("G-11")
+def test_one_who_goes_and_has_the_id_that_a_callee_had_before_ends_no_call() -> None:
+    hall = Hall().enlist("ann", "bob")
+    hall.sim.partition(hall.at("ann"), hall.at("bob"))
+    hall.tell("ann", Connect("bob", 1))
+    hall.run(1)
+    hall.restart_registry()
+    Plain(hall, "x").register("x")
+    namesake = Plain(hall, "y")
+    link = namesake.register("y")
+    assert namesake.heard(Registered)[0].id == 2
+    hall.sim.run_until(lambda: len(hall.told("ann", Enlisted)) == 2)
+    namesake.say(link, Unregister())
+    hall.run(1)
+    assert hall.told("ann", Vanished) == [Vanished(2)]
+    assert not hall.told("ann", CallEnded)

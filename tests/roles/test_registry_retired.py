@@ -5,6 +5,7 @@ from __future__ import annotations
 from halls import REGISTRY, Hall, Plain, Watched
 
 from palaver import (
+    Abort,
     Enlisted,
     Gone,
     Joined,
@@ -12,7 +13,6 @@ from palaver import (
     Reason,
     Registry,
     RegistryAway,
-    Resume,
     Retire,
     Snapshot,
 )
@@ -72,7 +72,7 @@ def test_who_waits_for_a_name_does_not_get_it_from_a_registry_that_goes_away() -
     waiting = rival.register("ann")
     hall.sim.command(rival.address, Pause(waiting))  # so that its link is there for longer
     hall.sim.command(REGISTRY, Retire())
-    hall.sim.command(ann.address, Resume(held))
+    hall.sim.command(ann.address, Abort(held))
     hall.run(20)
     assert len(hall.of_registry(Joined)) == 1
     assert rival.heard(Registered) == []
