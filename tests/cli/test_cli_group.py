@@ -115,6 +115,7 @@ def test_who_was_killed_gets_its_name_back_in_a_few_seconds() -> None:
         assert [one["how"] for one in ann.events("left")] == ["lost"]
         again.type("back")
         ann.wait_for_event("message")
+        group.hub.wait_for_event("message")  # which it prints when it has passed it on
         assert group.check("Ann") == 4
 
 

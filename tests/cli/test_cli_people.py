@@ -209,6 +209,26 @@ def test_programs_read_json(processes: Processes) -> None:
 # Names
 
 
+def test_a_programs_events_have_the_names_that_other_commands_have(processes: Processes) -> None:
+    town = Town(processes)
+    bob = town.peer("Bob", "--accept", "all", "--json")
+    ann = town.peer("Ann", "--json")
+    ann.type("fly", "connect Bob", "send hi")
+    unsent = ann.wait_for_event("unsent")
+    assert unsent["line"] == 1
+    assert 'there is no command "fly"' in unsent["problem"]
+    ann.wait_for_event("delivered")
+    ann.type("terminate")
+    ann.wait_for_event("ended")
+    bob.wait_for_event("ended")
+    for one in (ann, bob):
+        about = ("calling", "ringing", "opened", "message", "delivered", "ended")
+        events = [event for event in one.events() if event["event"] in about]
+        assert {event["link"] for event in events} == {1}
+        assert not any("call" in event for event in one.events())
+    assert not ann.events("refused")
+
+
 def test_of_two_who_claim_one_name_at_once_one_gets_it(processes: Processes) -> None:
     town = Town(processes)
     both = [town.start("Ann", "--wait") for _ in range(2)]
@@ -385,6 +405,23 @@ def test_who_starts_before_the_registry_waits_for_it(processes: Processes) -> No
     ann.wait_for_err("Nothing seems to be at ")
     town.registry, _ = town.open(town.address)
     ann.wait_for_err("You are Ann, with id 1.")
+
+
+@pytest.mark.parametrize(("lines", "status"), [((), 1), (("connect Bob", "send hi"), 3)])
+@pytest.mark.parametrize("more", [(), ("--tcp",), ("--driver", "asyncio")])
+def test_a_script_without_a_registry_gives_up(
+    processes: Processes, lines: tuple[str, ...], status: int, more: tuple[str, ...]
+) -> None:
+    town = Town(processes)
+    town.registry.kill()
+    ann = town.start("Ann", "--timeout", "1", *more)
+    ann.type(*lines)
+    ann.end_input()
+    assert ann.finish() == status
+    said = "\n".join(ann.err)
+    assert f"no answer from the registry at {town.address} within 1 s" in said
+    assert "notice that you have left" not in said
+    assert said.count("everything was ended before") == (1 if lines else 0)
 
 
 # A person

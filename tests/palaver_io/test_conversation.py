@@ -58,6 +58,14 @@ def test_a_text_that_can_not_be_sent(pair: Pair, text: str) -> None:
     pair.ann.flush(PATIENCE)
 
 
+def test_bytes_are_no_text_and_harm_nobody(pair: Pair) -> None:
+    with pytest.raises(UsageError, match="has to be a str, not bytes"):
+        pair.ann.send(b"hello")  # type: ignore[arg-type] # which is what is tried
+    pair.ann.send("hello")
+    assert pair.bob.receive(PATIENCE) == "hello"
+    pair.ann.flush(PATIENCE)
+
+
 def test_two_threads_send_at_once(pair: Pair) -> None:
     def work(name: str) -> None:
         for number in range(200):

@@ -62,10 +62,10 @@ NUMBERS = (0.0, -1.0, 1e-9, 1.0, 1e300, math.inf, -math.inf, math.nan)
 ODD: dict[str, tuple[object, ...]] = {
     "int": INTEGERS,
     "int | None": (None, *INTEGERS),
-    "int | str": (*INTEGERS, *STRINGS),
-    "str": STRINGS,
-    "str | None": (None, *STRINGS),
-    "bytes": (b"", b"\0", b"\x0f", b"\x10", b"\xff", b"\x10" * 65536, b"\x10" * (1 << 21)),
+    "int | str": (b"hello", *INTEGERS, *STRINGS),
+    "str": (b"hello", *STRINGS),
+    "str | None": (None, b"hello", *STRINGS),
+    "bytes": ("hello", b"", b"\0", b"\x0f", b"\x10", b"\xff", b"\x10" * 65536, b"\x10" * (1 << 21)),
     "float | None": (None, *NUMBERS),
     "Address": (("there", 1), ("subject", 1), ("nowhere", 1)),
     "Going": tuple(Going),
@@ -196,3 +196,10 @@ def test_a_command_is_done_or_refused(pair: Pair, seconds: float) -> None:
                 done += 1
     assert refused > 100
     assert done > 5
+
+
+@pytest.mark.parametrize(("name", "room"), [(b"cy", "lobby"), ("cy", b"lobby"), ("cy", None)])
+def test_a_guest_whose_names_are_no_text_is_refused(name: Any, room: Any) -> None:  # noqa: ANN401
+    hub, now = prepare(_hub, 3.0)
+    assert try_out(hub, AdmitGuest(-2, name, THERE, room), now)
+    assert not try_out(hub, AdmitGuest(-2, "cy", THERE, "lobby"), now)

@@ -31,7 +31,7 @@ from palaver.sim.swarm.forgeries import besiege
 from palaver.sim.swarm.hard_calls import HardCalls, try_hard
 from palaver.sim.swarm.talk_observers import Beginnings, Endings, Outcomes, Prefixes
 
-SEEDS = {"duo": 80, "people": 120, "group": 50}
+SEEDS = {"duo": 80, "people": 120, "group": 90}
 """Enough that everything that must be seen is seen."""
 
 MUST_SEE = {

@@ -58,6 +58,10 @@ class Endpoint(StateMachine):
     `roles` are those for which it answers calls; with none it only calls. `max_inbound` bounds
     the calls that it has answered and that are not over: more are told that it is busy. With
     `always_cookie` callers must prove their address even while there is room.
+
+    Takes `Dial`, `Send`, `Finish`, `Leave`, `Abort`, `Pause`, `Resume` and `Probe`. Tells
+    `Dialing`, `StillDialing`, `Opened`, `Received`, `Delivered`, `Overdue`, `Undelivered`,
+    `Writable`, `Alive`, `Finished` and, once and last for each link, `Closed`.
     """
 
     _STREAMS: ClassVar[bool] = False

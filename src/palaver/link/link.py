@@ -154,6 +154,8 @@ class Link(StateMachine):
             message = send.message
             if self.farewell.fin_said:
                 raise UsageError(f"link {self.number} has finished: nothing more can be sent")
+            if not isinstance(message, bytes):
+                raise UsageError(f"a message has to be bytes, not {type(message).__name__}")
             if not message or message[0] < FIRST_ROLE_KIND:
                 raise UsageError(f"a message begins with its kind, {FIRST_ROLE_KIND} to 255")
             self.channel.outbox.check(message)

@@ -182,6 +182,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
         to = wish.to
         if isinstance(to, str):
             to = clean_name(to)
+        elif not isinstance(to, int):
+            raise UsageError(f"whom to call is an id or a name, not {type(to).__name__}")
         elif not 0 < to <= registry.MAX_ID:
             raise UsageError(f"an id is from 1 to {registry.MAX_ID}, not {to}")
         if wish.timeout is not None and not wish.timeout > 0:

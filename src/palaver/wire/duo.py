@@ -12,6 +12,7 @@ from palaver.values import value
 
 from .errors import DecodeError
 from .messages import decode_text
+from .texts import to_utf8
 
 ROLE = "duo"
 INTRODUCE = 16
@@ -113,20 +114,14 @@ def decode_duo(message: bytes) -> DuoMessage | None:
 
 def check_name(name: str) -> None:
     """Raise UsageError unless `name` is at most 64 bytes of UTF-8."""
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise UsageError("the name can't be encoded in UTF-8") from None
+    size = len(to_utf8(name, "the name"))
     if size > MAX_NAME:
         raise UsageError(f"the name has {size} bytes; {MAX_NAME} are allowed")
 
 
 def encode_text(text: str) -> bytes:
     """Give the message that says `text`; raises UsageError if it can't be sent."""
-    try:
-        message = b"\x11" + text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("the text can't be encoded in UTF-8: it has half a surrogate") from None
+    message = b"\x11" + to_utf8(text, "the text")
     if len(message) > MAX_MESSAGE:
         raise UsageError(f"the text has {len(message) - 1} bytes; {MAX_MESSAGE - 1} are allowed")
     return message

@@ -20,6 +20,7 @@ from .fields import decode_name, short, take_short
 from .group_log import LAST_NUMBER, LOG, MAX_TEXT, Log, decode_log
 from .messages import decode_text
 from .names import MAX_NAME
+from .texts import to_utf8
 
 ROLE = "group"
 
@@ -199,10 +200,7 @@ def encode_post(post_id: int, text: str) -> bytes:
 
 def check_post(text: str) -> None:
     """Raise UsageError unless `text` can be posted."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise UsageError("the text can't be encoded in UTF-8: it has half a surrogate") from None
+    size = len(to_utf8(text, "the text"))
     if size > MAX_TEXT:
         raise UsageError(f"the text has {size} bytes; {MAX_TEXT} are allowed")
 
@@ -210,10 +208,7 @@ def check_post(text: str) -> None:
 def check_names(name: str, room: str) -> None:
     """Raise UsageError unless the two fit into a JOIN; the hub may still refuse them."""
     for what, text, most in (("name", name, MAX_NAME), ("name of the room", room, MAX_ROOM)):
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise UsageError(f"the {what} can't be encoded in UTF-8") from None
+        size = len(to_utf8(text, f"the {what}"))
         if not 0 < size <= most:
             raise UsageError(f"the {what} has {size} bytes; 1 to {most} are allowed")
 

@@ -18,6 +18,7 @@ from .errors import (
     decode_reason,
     decode_reason_text,
 )
+from .texts import to_utf8
 
 FIN = 0
 BYE = 1
@@ -58,9 +59,6 @@ def check_reason(code: int, text: str) -> None:
     """Raise UsageError unless a program may end a link with this code and text."""
     if not (0 <= code < FIRST_LOCAL_REASON or FIRST_ROLE_REASON <= code <= LAST_REASON):
         raise UsageError(f"{code} is not a reason that can be sent: use 0 to 63 or 128 to 255")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise UsageError("the text of a reason must be encodable in UTF-8") from None
+    size = len(to_utf8(text, "the text of a reason"))
     if size > MAX_REASON_TEXT:
         raise UsageError(f"the text of a reason has {size} bytes; {MAX_REASON_TEXT} are allowed")

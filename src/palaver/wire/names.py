@@ -23,10 +23,12 @@ def tidy(name: str) -> str:
 def clean_name(name: str) -> str:
     """Give a name as a registry keeps it, in Unicode's form NFC.
 
-    Raises UsageError if it can't be registered: empty, longer than 64 bytes of UTF-8, with
+    Raises UsageError if it can't be registered: no str, empty, longer than 64 bytes of UTF-8, with
     characters that don't print, with a space at either end, or of decimal digits only (those are
     ids).
     """
+    if not isinstance(name, str):
+        raise UsageError(f"a name has to be a str, not {type(name).__name__}")
     name = normalize("NFC", name)
     if not name:
         raise UsageError("a name has at least one character")

@@ -13,6 +13,7 @@ from palaver.values import value
 from .errors import MAX_REASON_TEXT, DecodeError
 from .messages import decode_text
 from .names import MAX_NAME
+from .texts import to_utf8
 
 ROLE = "peer"
 CALL_SIZE = 8
@@ -182,9 +183,6 @@ def _check_id(number: int) -> int:
 
 def check_chat(text: str) -> None:
     """Raise UsageError unless one CHAT can hold `text`."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise UsageError("the text can't be encoded in UTF-8: it has half a surrogate") from None
+    size = len(to_utf8(text, "the text"))
     if size > MAX_CHAT:
         raise UsageError(f"the text has {size} bytes; {MAX_CHAT} are allowed")

@@ -27,6 +27,9 @@ def admit_guest(hub: Hub, event: AdmitGuest, now: float, out: list[Action]) -> N
     """Let a guest in, under a name that nobody there has. Raises UsageError."""
     if event.guest >= 0 or _find(hub, event.guest) is not None:
         raise UsageError(f"{event.guest} can't be the number of a new guest")
+    for text in (event.name, event.room):
+        if not isinstance(text, str):
+            raise UsageError(f"names have to be str, not {type(text).__name__}")
     room_name = tidy(event.room)
     if not is_name(room_name) or len(room_name.encode()) > MAX_ROOM:
         raise UsageError(f"there can be no room {event.room!r}")

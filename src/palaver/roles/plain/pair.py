@@ -30,6 +30,7 @@ from palaver.roles.timers import Timers
 from palaver.wire.errors import Reason
 from palaver.wire.plain import PAST_TEXT, decode, ends_line, is_exit
 from palaver.wire.sealing import CLEAR
+from palaver.wire.texts import to_utf8
 
 from . import talking
 from .events import PlainOpened
@@ -274,13 +275,11 @@ class PlainPair(StateMachine):
         talk = self._find(say.link)
         if talk.state is TalkState.CONNECTING:
             raise UsageError("the stream does not stand yet: wait for PlainOpened")
-        size = len(say.text.encode(errors="surrogatepass"))
+        size = len(to_utf8(say.text, "the text"))
         if size > self.rules.text and not self.streams:
             raise UsageError(
                 f"the text has {size:,} bytes; a datagram of plain text has {self.rules.text:,}"
             )
-        if not say.text.isascii() and any("\ud800" <= one <= "\udfff" for one in say.text):
-            raise UsageError("the text has half of a surrogate pair, which UTF-8 does not have")
         if len(talk.queue) >= self.rules.queue and talk.state is not TalkState.PARTING:
             talk.wants_room = True
             raise WouldBlock("the peer takes no more for now: wait for Writable")
