@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from io_support import (
 from palaver import Notice, Tick, Transmit, UsageError
 from palaver_io import DriverFailed, UdpPort, open_udp_socket
 from palaver_io.aio import AsyncioDriver
+from palaver_io.asyncio_driver import _LoopWatcher
 
 pytestmark = pytest.mark.smoke
 
@@ -263,3 +266,30 @@ def test_a_refused_verb_after_others_in_the_same_turn_loses_none_of_them(run: Ru
             assert not driver.is_closed
 
     run(scenario)
+
+
+def test_a_socket_is_watched_for_no_more_than_was_asked_last() -> None:
+    """Else a loop would spin on a socket that can be written to, or on one that is gone."""
+    loop = asyncio.SelectorEventLoop()
+    seen: list[int] = []
+    ours, theirs = socket.socketpair()
+
+    def look() -> list[int]:
+        seen.clear()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        return sorted(set(seen))
+
+    try:
+        watcher = _LoopWatcher(loop, lambda ready: seen.append(ready[0][1]))
+        watcher.watch(ours, EVENT_READ | EVENT_WRITE)
+        assert look() == [EVENT_WRITE]
+        watcher.watch(ours, EVENT_READ)
+        assert look() == []
+        theirs.send(b"x")
+        assert look() == [EVENT_READ]
+        watcher.watch(ours, 0)
+        assert look() == []
+    finally:
+        loop.close()
+        ours.close()
+        theirs.close()

@@ -198,12 +198,14 @@ def test_a_post_with_an_id_that_is_not_new_is_ignored() -> None:
 
 
 @pytest.mark.spec("U-14")
-def test_entries_that_were_never_sent_can_not_have_come() -> None:
+@pytest.mark.parametrize("beyond", [1, 97])
+def test_entries_that_were_never_sent_can_not_have_come(beyond: int) -> None:
     stage = AtHub()
     stage.say(JOIN)
     token = stage.admitted().token
     link = stage.dial()
-    stage.say(Join("rogue", "lobby", token=token, last=99), link=link)
+    # Ann came as entry 1, and the rogue as entry 2.
+    stage.say(Join("rogue", "lobby", token=token, last=2 + beyond), link=link)
     closed = stage.closed(link)
     assert closed is not None
     assert closed.reason == Reason.PROTOCOL_ERROR
