@@ -251,10 +251,13 @@ def ends_of(machine: Explorable) -> tuple[Ends, ...]:
             link.local,
             link.channel.remote,
             tuple(link.channel.recovery.packets),
-            link.channel.arrivals.highest,
-            link.channel.arrivals._seen,
+            link.channel.outbox.delivered,
             link.channel.outbox.spent,
             link.channel.outbox.credit,
+            link.channel.arrivals.highest,
+            link.channel.arrivals._seen,
+            link.channel.inbox.next,
+            frozenset(link.channel.inbox._early),
         )
         for link in endpoint.links.values()
     )

@@ -15,7 +15,7 @@ from palaver.link.arrivals import STEADY, Arrivals
 from palaver.link.channel import Channel
 from palaver.link.congestion import Congestion
 from palaver.link.farewell import Farewell
-from palaver.link.recovery import Recovery
+from palaver.link.recovery import PACKET_THRESHOLD, Recovery
 from palaver.link.rtt import RttEstimator
 from palaver.link.tombstones import Tombstones
 from palaver.roles import registry
@@ -112,24 +112,28 @@ def arrivals_key(what: Arrivals, now: float) -> tuple[object, ...]:
 def recovery_key(what: Recovery, now: float) -> tuple[object, ...]:
     """Give what decides when which packet in flight counts as lost.
 
-    Nothing counts the bytes in flight, so the sizes don't matter. The largest number that was
-    acknowledged is asked for only if a packet below it is in flight; and a packet that is older
-    than what makes a loss is as good as one that is exactly that old.
+    - Nothing counts the bytes in flight, so the sizes don't matter.
+    - A packet is lost if one was acknowledged that was sent three or more later: so of two that
+      were sent one after the other it matters whether there were 0, 1, 2 or more between them.
+    - The largest number that was acknowledged is asked for only if a packet below it is in flight.
+    - A packet older than what makes a loss is as good as one that is exactly that old.
     """
-    largest = what._largest_acked
-    below = 0 if largest is None else sum(number < largest[0] for number in what.packets)
+    packets, largest = what.packets.values(), what._largest_acked
+    below = 0 if largest is None else sum(packet.number < largest[0] for packet in packets)
+    sent = [packet.index for packet in packets]
+    if largest is not None and below:
+        sent.insert(below, largest[1])
+    gaps = [
+        min(later - index, PACKET_THRESHOLD)
+        for index, later in zip(sent, [*sent[1:], what._index], strict=False)
+    ]
     oldest = -what.rtt.loss_delay()
     return (
-        tuple(
-            (
-                what._index - packet.index,
-                max(packet.sent_at - now, oldest),
-                tuple(segment.number for segment in packet.segments),
-            )
-            for packet in what.packets.values()
-        ),
-        (below, what._index - largest[1]) if below and largest is not None else None,
-        what._last_sent_at - now if what.packets else None,
+        tuple(max(packet.sent_at - now, oldest) for packet in packets),
+        tuple(tuple(segment.number for segment in packet.segments) for packet in packets),
+        tuple(gaps),
+        below,
+        what._last_sent_at - now if packets else None,
         None if what._loss_at is None else what._loss_at - now,
         what.rtt.probe_timeout(what.backoff),
         (what.probes, what.probed) if what.probes else None,
@@ -174,8 +178,3 @@ def table_key(what: RegistryTable, now: float) -> tuple[object, ...]:
     entries = sorted((one.id, one.name, one.address, one.link) for one in what._by_id.values())
     kept = tuple((number, until - now) for number, until in what._kept.items())
     return (what._secret, what.next_id, tuple(entries), kept)
-
-
-def span_is_small(numbers: list[int]) -> bool:
-    """Tell whether one ACK can tell of all these packets."""
-    return not numbers or max(numbers) - min(numbers) < MAP_BITS

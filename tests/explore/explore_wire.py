@@ -8,7 +8,17 @@ from typing import NamedTuple
 from explore_story import Flight
 
 from palaver.machine import Address
-from palaver.wire.frames import ACK, MAP_BITS, decode_frames
+from palaver.wire.frames import (
+    ACK,
+    ACK_FRAME,
+    CLOSE,
+    FRAGMENT,
+    MAP_BITS,
+    PING,
+    SEGMENT,
+    SEGMENT_HEADER,
+    decode_frames,
+)
 from palaver.wire.packets import (
     DATA,
     DATA_HEADER,
@@ -22,31 +32,23 @@ from palaver.wire.sealing import CLEAR, TAG_SIZE
 
 
 class Ends(NamedTuple):
-    """What decides which packet numbers still matter, at one end of a link."""
+    """One end of a link: what decides what packets still mean."""
 
     local: int
     remote: int
     awaited: tuple[int, ...]
     """The packets that this end has sent and that are neither acknowledged nor lost."""
-    highest: int
-    seen: int
-    """What has arrived at this end: bit i is for packet `highest - i`."""
+    delivered: int
+    """The other end is known to have handed over all segments before this one."""
     spent: int
     """Of the credit that this end was granted."""
     credit: int
-
-
-class Way(NamedTuple):
-    """One direction of a link, towards the end that receives under one id."""
-
-    awaited: dict[int, int]
-    """Where each packet stands that the sender awaits an acknowledgement of."""
     highest: int
     seen: int
-    spent: int
-    credit: int
-    back: int
-    """The id under which the sender receives what the other end sends; 0 if there is no such end."""
+    """What has arrived at this end: bit i is for packet `highest - i`."""
+    wanted: int
+    early: frozenset[int]
+    """All segments before `wanted` are here, and these."""
 
     def has(self, number: int) -> bool:
         """Tell whether that packet has arrived."""
@@ -54,14 +56,35 @@ class Way(NamedTuple):
         return age >= 0 and bool(self.seen >> age & 1)
 
 
-class _Numbered(NamedTuple):
-    """A DATA or RESET packet: what numbers it bears, and all the rest of it."""
+class Way(NamedTuple):
+    """One direction of a link: the end that receives, and that which sends, if they are there."""
 
+    receiver: Ends | None
+    sender: Ends | None
+    places: dict[int, int]
+    """Where each packet stands that the sender awaits an acknowledgement of."""
+
+
+class _Ack(NamedTuple):
+    """An ACK frame."""
+
+    wanted: int
+    newest: int
+    earlier: int
+    credit: int
+
+
+class _Numbered(NamedTuple):
+    """A DATA or RESET packet."""
+
+    head: tuple[object, ...]
+    """Its kind, where it comes from, where it goes to."""
     link: int
     number: int
-    acked: tuple[tuple[int, int, int], ...]
-    """Of each ACK: the newest packet that it tells of, the map of those before, the credit."""
-    rest: int
+    asks: bool
+    """Whether it asks for an acknowledgement."""
+    frames: tuple[object, ...]
+    """All frames but PINGs, of SEGMENTs each with its number."""
 
 
 class Catalogue:
@@ -71,7 +94,6 @@ class Catalogue:
         self.flights: list[Flight] = []
         self._idents: dict[Flight, int] = {}
         self._numbered: list[_Numbered | None] = []
-        self._rests: dict[object, int] = {}
         self._likes: dict[object, int] = {}
 
     def enter(self, source: Address, destination: Address, data: bytes) -> int:
@@ -84,59 +106,70 @@ class Catalogue:
             self._numbered.append(self._look_into(flight))
         return ident
 
-    def likes(self, idents: tuple[int, ...], ways: dict[int, Way]) -> list[int]:
+    def likes(
+        self, idents: tuple[int, ...], ways: dict[int, Way], known: dict[int, int | None]
+    ) -> list[int]:
         """Give for each datagram the number that it shares with all that mean the same.
 
         What a packet number does is this. Its receiver looks whether it was there before. Its
-        sender looks in an ACK, and in a RESET, which of those it awaits are told of. So of each
-        packet it matters where it stands among those awaited; of the others whether it was there
-        before, and, if not, only which of the datagrams are the same packet: the order in which
-        they stand has no meaning. Of an ACK it matters which of the awaited it tells of, and how
-        much more may be spent then.
+        sender looks in an ACK, and in a RESET, which of those it awaits are told of. So it
+        matters where a packet stands among those awaited; of the others whether it was there
+        before, and, if not, only which datagrams are the same packet: their order has no meaning.
+        `known` is kept by the caller with `ways`: what a datagram means wherever these are so.
         """
         found: list[int] = []
-        strays: dict[int, list[int]] | None = None
-        known = self._likes
-        for ident in idents:
-            numbered = self._numbered[ident]
-            if numbered is None:
-                what: object = ident
-            else:
-                link, number, acked, rest = numbered
-                way = ways.get(link)
-                place = -1 if way is None else way.awaited.get(number, -1)
-                if place >= 0:
-                    pass
-                elif way is not None and way.has(number):
-                    place = -1
-                else:
-                    if strays is None:
-                        strays = self._strays(idents, ways)
-                    place = -2 - strays[link].index(number)
-                if acked and way is not None:
-                    back = ways.get(way.back)
-                    told = [] if back is None else [_told(back, *one) for one in acked]
-                    what = (rest, place, *told)
-                else:
-                    what = (rest, place)
-            like = known.get(what)
+        strays: list[int] = []
+        for at, ident in enumerate(idents):
+            like = known.get(ident, -1)
+            if like == -1:
+                like = known[ident] = self._like(ident, ways)
             if like is None:
-                like = known[what] = len(known)
+                strays.append(at)
+                like = 0
             found.append(like)
+        for at in strays:
+            # What is there twice is named after the first of them.
+            ident = idents[at]
+            same = [self._of(idents[one]) for one in strays].index(self._of(ident))
+            twins = sum(self._of(idents[one]) == self._of(ident) for one in strays)
+            found[at] = self._number(self._meaning(ident, ways, -1 if twins == 1 else -2 - same))
         return found
 
-    def _strays(self, idents: tuple[int, ...], ways: dict[int, Way]) -> dict[int, list[int]]:
-        """Give by link the packets that nobody awaits and that have not been there yet."""
-        strays: dict[int, set[int]] = {}
-        for ident in idents:
-            numbered = self._numbered[ident]
-            if numbered is not None:
-                way = ways.get(numbered.link)
-                if way is None or not (
-                    numbered.number in way.awaited or way.has(numbered.number)
-                ):
-                    strays.setdefault(numbered.link, set()).add(numbered.number)
-        return {link: sorted(numbers) for link, numbers in strays.items()}
+    def _of(self, ident: int) -> tuple[int, int]:
+        numbered = self._numbered[ident]
+        assert numbered is not None
+        return numbered.link, numbered.number
+
+    def _number(self, what: object) -> int:
+        return self._likes.setdefault(what, len(self._likes))
+
+    def _like(self, ident: int, ways: dict[int, Way]) -> int | None:
+        """Give the number of what a datagram means; None if that takes knowing the others."""
+        numbered = self._numbered[ident]
+        if numbered is None:
+            return self._number(ident)
+        way = ways.get(numbered.link, _NO_WAY)
+        place = way.places.get(numbered.number, -1)
+        was_there = way.receiver is not None and way.receiver.has(numbered.number)
+        if place < 0 and not was_there:
+            return None
+        return self._number(self._meaning(ident, ways, place))
+
+    def _meaning(self, ident: int, ways: dict[int, Way], place: int) -> object:
+        """Give all of a packet that makes a difference to who gets it.
+
+        Where the link has ended, or if the packet was there before: whether it asks for an
+        acknowledgement, which may have it answered. Else what `_frames` gives.
+        """
+        numbered = self._numbered[ident]
+        assert numbered is not None
+        head, link, number, asks, frames = numbered
+        way = ways.get(link, _NO_WAY)
+        receiver = way.receiver
+        if receiver is None or receiver.has(number):
+            return (head, link, receiver is None, place, asks)
+        back = ways.get(receiver.remote, _NO_WAY)
+        return (head, link, place, asks, _told(frames, receiver, back))
 
     def _look_into(self, flight: Flight) -> _Numbered | None:
         data = flight.data
@@ -144,21 +177,24 @@ class Catalogue:
             return None
         kind, link, number = DATA_HEADER.unpack_from(data)
         at, end = DATA_HEADER_SIZE, len(data) - TAG_SIZE
-        rest: list[object] = [flight.source, flight.destination, kind, link]
-        acked = []
+        frames: list[object] = []
+        asks = False
         while at < end:
+            kind_of_frame = data[at]
             after = at + 3 + int.from_bytes(data[at + 1 : at + 3], "big")
-            if data[at] == ACK:
-                newest = int.from_bytes(data[at + 7 : at + 11], "big")
-                earlier = int.from_bytes(data[at + 11 : at + 19], "big")
-                acked.append((newest, earlier, int.from_bytes(data[after - 8 : after], "big")))
-                rest.append((data[at : at + 7], data[at + 19 : after - 8]))
+            if kind_of_frame == ACK:
+                _, _, wanted, newest, earlier, _, credit = ACK_FRAME.unpack_from(data, at)
+                frames.append(_Ack(wanted, newest, earlier, credit))
+            elif kind_of_frame in {SEGMENT, FRAGMENT}:
+                asks = True
+                frames.append((SEGMENT_HEADER.unpack_from(data, at)[-1], data[at:after]))
             else:
-                rest.append(data[at:after])
+                asks = asks or kind_of_frame != CLOSE
+                if kind_of_frame != PING:
+                    frames.append(data[at:after])
             at = after
-        return _Numbered(
-            link, number, tuple(acked), self._rests.setdefault(tuple(rest), len(self._rests))
-        )
+        head = (kind, flight.source, flight.destination)
+        return _Numbered(head, link, number, asks, tuple(frames))
 
     def describe(self, ident: int) -> str:
         """Say for people what a datagram is."""
@@ -178,14 +214,31 @@ class Catalogue:
         return f"{way}: {Kind.DATA.name} {number} to {link:016x}: {frames}"
 
 
-def _told(back: Way, newest: int, earlier: int, credit: int) -> tuple[int, int]:
-    """Give which of the packets that are awaited on the way back an ACK tells of, as bits.
+_NO_WAY = Way(None, None, {})
 
-    And how much may be spent there when it has come.
+
+def _told(frames: tuple[object, ...], receiver: Ends, back: Way) -> tuple[object, ...]:
+    """Give what frames tell a receiver that it does not know; `back` is what it sends itself.
+
+    - A SEGMENT that is here already asks for an acknowledgement, and does nothing else.
+    - Of an ACK it matters which of the packets that are still awaited it tells of, how far it
+      goes beyond what is known to be delivered, and how much may be spent when it has come.
     """
-    told = 0
-    for number, place in back.awaited.items():
-        distance = newest - number
-        if distance == 0 or (0 < distance <= MAP_BITS and earlier >> (distance - 1) & 1):
-            told |= 1 << place
-    return told, max(credit, back.credit) - back.spent
+    news: list[object] = []
+    for frame in frames:
+        if type(frame) is _Ack:
+            told = 0
+            for number, place in back.places.items():
+                distance = frame.newest - number
+                if distance == 0 or (
+                    0 < distance <= MAP_BITS and frame.earlier >> (distance - 1) & 1
+                ):
+                    told |= 1 << place
+            credit = max(frame.credit, receiver.credit) - receiver.spent
+            news.append((told, max(frame.wanted, receiver.delivered), credit))
+        elif type(frame) is tuple:
+            if frame[0] >= receiver.wanted and frame[0] not in receiver.early:
+                news.append(frame)
+        else:
+            news.append(frame)
+    return tuple(news)

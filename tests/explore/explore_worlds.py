@@ -37,6 +37,8 @@ class Frame(NamedTuple):
     like: int
     ways: dict[int, Way]
     """Both directions of all links, by the id that the receiver has it under."""
+    meanings: dict[int, int | None]
+    """What datagrams mean where these are so, as far as was asked yet."""
     last_words: tuple[int, ...]
     """Packets that are not in flight, but may be again."""
     wait: float
@@ -94,20 +96,17 @@ class Worlds:
         for link in (*receivers, *(one for one in senders if one not in receivers)):
             receiver, sender = receivers.get(link), senders.get(link)
             awaited = () if sender is None else sender.awaited
-            ways[link] = way = Way(
-                {number: place for place, number in enumerate(awaited)},
-                -1 if receiver is None else receiver.highest,
-                0 if receiver is None else receiver.seen,
-                0 if sender is None else sender.spent,
-                0 if sender is None else sender.credit,
-                0 if receiver is None else receiver.remote,
-            )
             assert not awaited or awaited[-1] - awaited[0] < MAP_BITS, "more than an ACK can tell"
-            relative.append((link, tuple([way.has(number) for number in awaited])))
+            ways[link] = Way(
+                receiver, sender, {number: place for place, number in enumerate(awaited)}
+            )
+            relative.append(
+                (link, receiver is None or tuple([receiver.has(number) for number in awaited]))
+            )
         key = (tuple(party.like for party in parties), tuple(relative))
         like = self._frame_likes.setdefault(key, len(self._frame_likes))
         last_words = tuple(word for party in parties for word in party.last_words)
-        return Frame(like, ways, last_words, min(party.wait for party in parties))
+        return Frame(like, ways, {}, last_words, min(party.wait for party in parties))
 
     def key(self, world: World) -> bytes:
         """Give what worlds share that have the same future: all of it, so no two are confused."""
@@ -117,7 +116,7 @@ class Worlds:
         packets = frame.last_words + flights
         if not packets:
             return array("I", (frame.like, rest)).tobytes()
-        alike = self.catalogue.likes(packets, frame.ways)
+        alike = self.catalogue.likes(packets, frame.ways, frame.meanings)
         said = len(frame.last_words)
         return array("I", (frame.like, rest, *alike[:said], *sorted(alike[said:]))).tobytes()
 
