@@ -5,6 +5,17 @@ from __future__ import annotations
 from explore_call import Call, CallCancelled, CallCrossed, CallRejected
 from explore_close import AbortEither, Close, CloseAmidForgeries, CloseBoth
 from explore_delivery import BothWays, Delivery, Fragments, InBatches, Paused
+from explore_faults import (
+    CallAccepted,
+    CallEnded,
+    CallsCross,
+    CallTakenBack,
+    GroupJoined,
+    GroupLeft,
+    RegistryKept,
+    RegistryLeft,
+    RegistryTakenOver,
+)
 from explore_group import Group, GroupComing
 from explore_handshake import Crossed, Handshake, Stranger, WithCookie
 from explore_registry import RegistryExpiry, RegistryTakeover
@@ -34,6 +45,15 @@ STORIES: dict[str, type[Story]] = {
         RegistryTakeover,
         Group,
         GroupComing,
+        CallAccepted,
+        CallEnded,
+        CallTakenBack,
+        CallsCross,
+        RegistryKept,
+        RegistryLeft,
+        RegistryTakenOver,
+        GroupJoined,
+        GroupLeft,
     )
 }
 
@@ -51,6 +71,12 @@ LATE: dict[str, tuple[str, Budget, int | None]] = {
     "call-rejected-late": ("call-rejected", Budget(0, 0, 1), None),
     "group-late": ("group", Budget(0, 0, 1), 2),
     "group-repeated": ("group", Budget(0, 1, 0), None),
+    "registry-kept-late": ("registry-kept", Budget(1, 0, 1), None),
+    "call-ended-late": ("call-ended", Budget(0, 0, 1), None),
+    "call-taken-back-late": ("call-taken-back", Budget(0, 0, 1), None),
+    "group-joined-late": ("group-joined", Budget(0, 0, 1), None),
+    "group-left-late": ("group-left", Budget(0, 0, 1), None),
+    "group-left-repeated": ("group-left", Budget(0, 1, 0), None),
 }
 """Stories again, with a wire that is slower than timers expect: one may come due meanwhile."""
 
@@ -77,6 +103,15 @@ SIZES: dict[str, tuple[Budget, Budget]] = {
     "registry-takeover": (Budget(0, 0, 0), Budget(0, 0, 0)),
     "group": (Budget(1, 0, 0), Budget(0, 0, 0)),
     "group-coming": (Budget(0, 0, 0), Budget(0, 0, 0)),
+    "call-accepted": (Budget(1, 1, 1), Budget(1, 1, 0)),
+    "call-ended": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "call-taken-back": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "calls-cross": (Budget(0, 1, 0), Budget(0, 0, 0)),
+    "registry-kept": (Budget(1, 1, 0), Budget(1, 0, 0)),
+    "registry-left": (Budget(1, 1, 1), Budget(1, 1, 0)),
+    "registry-taken-over": (Budget(1, 1, 1), Budget(1, 1, 0)),
+    "group-joined": (Budget(0, 1, 0), Budget(0, 1, 0)),
+    "group-left": (Budget(1, 0, 0), Budget(1, 0, 0)),
 }
 
 TIGHT = {"call": 2, "group-coming": 2, "call-cancelled": 2}

@@ -10,7 +10,7 @@ from time import process_time
 from explore_nodes import Broken
 from explore_path import known_path
 from explore_story import Facts, Story
-from explore_worlds import World, Worlds
+from explore_worlds import DELIVER, LOSE, REPEAT, World, Worlds
 
 
 @dataclass
@@ -214,16 +214,29 @@ class Search:
 
 
 def tell(worlds: Worlds, steps: list[int]) -> tuple[list[int], list[str]]:
-    """Give steps as choices among those possible, and as lines for people."""
-    world, choices, lines = worlds.first, [], []
-    for step in steps:
-        choices.append(list(worlds.steps(world)).index(step))
-        lines.append(worlds.describe(world, step))
+    """Give steps as choices among those possible, and as lines for people.
+
+    The choices are those of worlds that have seen nothing else: datagrams have other numbers there.
+    """
+    fresh = Worlds(worlds.story)
+    world, choices, lines = fresh.first, [], []
+    for known in steps:
+        step = _translate(known, worlds, fresh)
+        choices.append(list(fresh.steps(world)).index(step))
+        lines.append(fresh.describe(world, step))
         try:
-            world = worlds.follow(world, step)
+            world = fresh.follow(world, step)
         except Broken:
             break
     return choices, lines
+
+
+def _translate(step: int, worlds: Worlds, fresh: Worlds) -> int:
+    kind, what = step >> 32, step & 0xFFFFFFFF
+    if kind not in {DELIVER, REPEAT, LOSE}:
+        return step
+    flight = worlds.catalogue.flights[what]
+    return kind << 32 | fresh.catalogue.enter(flight.source, flight.destination, flight.data)
 
 
 def explore(story: Story) -> Report:

@@ -57,10 +57,10 @@ class Ends(NamedTuple):
 
 
 class Way(NamedTuple):
-    """One direction of a link: the end that receives, and that which sends, if they are there."""
+    """One direction of a link."""
 
     receiver: Ends | None
-    sender: Ends | None
+    """The end that receives, if it is there."""
     places: dict[int, int]
     """Where each packet stands that the sender awaits an acknowledgement of."""
 
@@ -214,7 +214,7 @@ class Catalogue:
         return f"{way}: {Kind.DATA.name} {number} to {link:016x}: {frames}"
 
 
-_NO_WAY = Way(None, None, {})
+_NO_WAY = Way(None, {})
 
 
 def _told(frames: tuple[object, ...], receiver: Ends, back: Way) -> tuple[object, ...]:
