@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import NamedTuple
 
 from explore_nodes import Broken, Nodes, Outcome
@@ -191,11 +190,9 @@ class Worlds:
     def _wait(self, world: World) -> World:
         seconds = self.frame(world.nodes).wait
         outcomes: list[Outcome] = [self.nodes.wait(node, seconds) for node in world.nodes]
-        # The first of each party goes before the second of another: if the wire takes as many as
-        # there are parties, no two of them can keep a third from being heard for ever.
-        turns = zip_longest(*(outcome.sent for outcome in outcomes))
-        sent = tuple(one for turn in turns for one in turn if one is not None)
-        flights = self._with(world.flights, sent)
+        flights = world.flights
+        for outcome in outcomes:
+            flights = self._with(flights, outcome.sent)
         delays = world.delays - 1 if world.flights else world.delays
         return World(
             tuple(outcome.node for outcome in outcomes),
