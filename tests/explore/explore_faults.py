@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from explore_call import A, B, CallStory
-from explore_group import H, Group
+from explore_group import Group, H
 from explore_registry import RegistryStory
 from explore_story import FAR, Budget, Facts, still
 

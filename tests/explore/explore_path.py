@@ -20,7 +20,6 @@ from palaver.link.rtt import RttEstimator
 from palaver.link.tombstones import Tombstones
 from palaver.roles import registry
 from palaver.roles.registry_table import RegistryTable
-from palaver.wire.frames import MAP_BITS
 
 
 class KnownRtt(RttEstimator):
