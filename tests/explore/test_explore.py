@@ -133,7 +133,7 @@ def test_machines_with_one_key_do_the_same(name: str) -> None:
     story.budget = Budget(1, 0, 0) if name in {"handshake", "call-rejected"} else NONE
     with known_path():
         search = Search(story)
-        search._worlds.nodes.doubts = 7
+        search._worlds.nodes.doubts = 1
         story.sometimes = frozenset()  # type: ignore[misc]
         search.run()
         assert search._worlds.nodes.audit() > 50
@@ -154,7 +154,7 @@ def test_machines_with_one_key_do_the_same(name: str) -> None:
 def test_what_can_happen_in_worlds_with_one_key_is_the_same(name: str) -> None:
     with known_path():
         search = Search(make(name, cut=True))
-        search.doubts = 3
+        search.doubts = 1
         search.run()
         assert search.audit() > 100
 
