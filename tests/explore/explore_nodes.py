@@ -287,7 +287,7 @@ def exact_of(machine: Explorable) -> object:
                 link.channel.arrivals._seen,
                 link.channel.arrivals._newest,
                 tuple(link.channel.recovery.packets),
-                link.channel.recovery._largest_acked,
+                (link.channel.recovery._largest_acked or (None,))[0],
                 link.channel.outbox.credit,
                 link.channel.inbox.consumed,
             )
