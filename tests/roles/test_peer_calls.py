@@ -946,6 +946,27 @@ def test_a_ring_that_only_claims_to_come_from_whom_we_call_is_no_crossing() -> N
     assert [one.verified for one in hall.told("ann", Ringing)] == [False]
 
 
+@pytest.mark.spec("C-7")
+@pytest.mark.parametrize("is_rogue", [False, True])
+def test_an_answer_that_comes_when_it_rings_already_still_says_who_calls(*, is_rogue: bool) -> None:
+    hall = Hall().enlist("ann", "bob")
+    hall.sim.path(REGISTRY, hall.at("bob")).cut = True
+    if is_rogue:
+        Rogue(hall).ring("bob", caller=hall.id("ann"))
+    else:
+        hall.tell("ann", Connect("bob", 1))
+    hall.run(3)
+    (ringing,) = hall.told("bob", Ringing)
+    assert not ringing.verified
+    hall.sim.heal()
+    hall.sim.path(REGISTRY, hall.at("bob")).cut = False
+    hall.run(8)
+    (opened,) = hall.tell("bob", Accept(ringing.link))
+    assert isinstance(opened, CallOpened)
+    assert opened.verified is not is_rogue
+    assert len(hall.told("bob", Ringing)) == 1
+
+
 @pytest.mark.spec("C-7", "C-10")
 @pytest.mark.parametrize("late", [0.5, 3.0], ids=["while it is checked", "when it rings"])
 def test_a_call_that_the_registry_could_not_confirm_crosses_when_it_answers_for_ours(

@@ -80,7 +80,9 @@ def cross(peer: Peer, ours: Call, crossing: Crossing, now: float, out: list[Acti
 
 
 def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Action]) -> None:
-    """Take what the registry knows of one who calls."""
+    """Take what the registry knows of one who calls: in time, or when it rings already."""
+    if call.state is CallState.RINGING and entry is not None:
+        recognise(peer, entry, now, out)
     if call.state is not CallState.CHECKING:
         return
     if entry is None or not peer.client.is_from(peer._address_of(call.link), entry.address):
