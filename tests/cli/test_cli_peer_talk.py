@@ -18,6 +18,7 @@ from palaver import (
     Reason,
     RegistryAway,
     Ringing,
+    Say,
     Side,
     StillEnlisting,
     UsageError,
@@ -187,3 +188,21 @@ def test_to_call_oneself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         desk.talk.take_notice(Calling(link, 0, who))
         desk.talk.take_notice(needless(link))
         assert "That is you." in desk.printed
+
+
+def test_a_text_without_a_command_is_not_said_but_how_to_say_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    desk.talk.take_input(Line(1, "hello, Bob"))
+    printed = desk.printed
+    assert 'there is no command "hello,": type "help"' in printed
+    assert "send" not in printed  # nobody would hear it
+    desk.talk.take_notice(Calling(1, 0, "Bob"))
+    desk.talk.take_notice(CallOpened(1, 0, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_input(Line(2, "hello, Bob"))
+    assert 'type "help", or "send hello, Bob" to say it' in desk.printed
+    desk.talk.take_input(Line(3, "x" * 4000))
+    assert f'"send {"x" * 37}..." to say it' in desk.printed
+    assert not [one for one in desk.done if isinstance(one, Say)]

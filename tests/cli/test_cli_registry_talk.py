@@ -45,3 +45,19 @@ def test_that_the_state_is_not_kept_is_told_once_until_it_is_kept_again(
     talk.take_notice(snapshot())
     assert capsys.readouterr().err.count("can't keep the state") == 1
     assert talk.status == 1
+
+
+def test_people_are_told_addresses_that_they_can_reach(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ["192.0.2.7", "2001:db8::7"]
+    monkeypatch.setattr("palaver_io.cli.network.list_local_addresses", lambda: own)
+    talk = RegistryTalk(ignore, PlainRegistryOutput(Screen(), tcp=True), None)
+    talk.begin(("0.0.0.0", 7171))
+    first, come, *_ = capsys.readouterr().err.splitlines()
+    assert first == "Registry at 0.0.0.0:7171."
+    assert come.endswith(":  palaver peer --registry 192.0.2.7:7171 --name NAME --tcp")
+    talk.begin(("127.0.0.1", 7171))
+    _, here, elsewhere = capsys.readouterr().err.splitlines()
+    assert here.endswith(":  palaver peer --registry 127.0.0.1:7171 --name NAME --tcp")
+    assert elsewhere.endswith(":  palaver registry 0.0.0.0:7171 --tcp")

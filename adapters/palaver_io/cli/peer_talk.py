@@ -338,10 +338,18 @@ class PeerTalk:
             raise NotYetError
         known = self._verbs.get(verb.strip().lower())
         if known is None:
-            raise UnclearError(f'there is no command "{verb[:40]}": type "help"')
+            raise UnclearError(self._explain_unknown(verb, line.text.strip()))
         if known != self._send:
             rest = rest.strip()
         known(rest, line)
+
+    def _explain_unknown(self, verb: str, text: str) -> str:
+        """Say what to type instead: likely it was meant to be said, if somebody would hear it."""
+        also = ""
+        if self.parties.current is not None:
+            begin = text if len(text) <= 40 else f"{text[:37]}..."
+            also = f', or "send {begin}" to say it'
+        return f'there is no command "{verb[:40]}": type "help"{also}'
 
     def _list(self, _: str, __: Line) -> None:
         self._perform(Who())
