@@ -10,6 +10,10 @@ from cli_support import PATIENCE, Processes, running
 from test_cli_people import BAD, Town
 from test_cli_terminal import Person, sitting_at
 
+from palaver_io.cli.arguments import DRIVERS
+
+NAMES = ("Ann", "Bob", "Cid")
+
 
 @pytest.fixture
 def processes() -> Iterator[Processes]:
@@ -22,20 +26,19 @@ def shown(person: Person, part: str) -> int:
     return sum(part in line for line in person.screen())
 
 
-@pytest.mark.parametrize("driver", ["blocking", "selectors", "asyncio"])
-def test_three_people_at_terminals_through_every_command(processes: Processes, driver: str) -> None:
+def test_three_people_at_terminals_through_every_command(processes: Processes) -> None:
     town = Town(processes, *BAD, "--seed", "1")
-    options = ("--registry", town.address, *BAD, "--driver", driver)
+    options = ("--registry", town.address, *BAD)
     with ExitStack() as stack:
         people: list[Person] = []
-        for number, name in enumerate(("Ann", "Bob", "Cid"), start=1):
-            seed = ("--seed", str(number + 1))
-            person = sitting_at("peer", "--name", name, *seed, *options)
+        for number, name in enumerate(NAMES, start=1):
+            own = ("--name", name, "--seed", str(number + 1), "--driver", DRIVERS[number - 1])
+            person = sitting_at("peer", *own, *options)
             people.append(stack.enter_context(person))
             people[-1].wait_for(f"You are {name}, with id {number}.")
         ann, bob, cid = people
         ann.type("list\r")
-        for number, name in enumerate(("Ann", "Bob", "Cid"), start=1):
+        for number, name in enumerate(NAMES, start=1):
             ann.wait_for(f"    {number}  {name}  127.0.0.1:")
         # By name, and turned down with a reason.
         ann.type("connect bob\r")
