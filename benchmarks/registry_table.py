@@ -8,7 +8,8 @@ entries are made, with a name and an address of its own each; times are medians 
 garbage collector off. "few" asks for the same 1,000 entries in all sizes: these columns are what
 the table does, and should be the same in all rows. "all" asks for entries from all over the table:
 what is more there, and in "leave" and "expire", is what the computer takes to fetch what is in no
-cache of the processor, several times for each entry (dictionary, entry, name, address).
+cache of the processor, several times for each entry (dictionary, entry, name, address); and
+"register" makes its entries beside those that are there, in memory as far away.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from palaver.machine import Address
 from palaver.roles.registry_table import RegistryTable

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
 from palaver.wire.frames import Ack, Segment, decode_frames
 from palaver.wire.messages import FIRST_ROLE_KIND
 from palaver.wire.packets import DATA, DATA_HEADER_SIZE, Hello, decode_unsealed

@@ -177,9 +177,9 @@ class FutureBell:
 
     def ring(self) -> None:
         """Have all who wait look again at what they wait for."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
+        with suppress(RuntimeError):  # the loop is closed, so that nobody goes on waiting
+            for future in self._waiting:
+                _resolve(future)
 
     async def wait_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `predicate` is true, or for `timeout` seconds; give what it gave last."""

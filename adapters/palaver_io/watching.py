@@ -125,7 +125,8 @@ class DeferredWatcher(SelectorWatcher):
 def _register(
     selector: selectors.BaseSelector, sock: socket.socket, events: int, data: object
 ) -> None:
-    known = sock in selector.get_map()
+    # A selector that is closed has no map, whatever its type says.
+    known = sock in (selector.get_map() or ())
     if not events:
         if known:
             selector.unregister(sock)

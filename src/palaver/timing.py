@@ -67,6 +67,9 @@ class Timing:
     """A graceful close has failed when nothing new has come or was acknowledged for this long."""
     close_flush_max: float = 60.0
     """And one that has taken this long in all."""
+    close_ping: float = 1.0
+    """Who waits for the other's BYE sends a PING when it has sent nothing for this long: from where
+    it is now, so that the other finds it there."""
     linger_min: float = 0.5
     """The initiator of a close stays 3 probe timeouts to acknowledge repeats, at least this."""
     linger_max: float = 2.0

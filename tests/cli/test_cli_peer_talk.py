@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+
+import pytest
 
 from palaver import (
     CallEnded,
@@ -26,13 +28,10 @@ from palaver import (
     Who,
 )
 from palaver.roles.peer_events import Unanswered
-from palaver_io.cli.lines import Line
+from palaver_io.cli.lines import EndOfInput, Line
 from palaver_io.cli.peer_output import PlainPeerOutput
 from palaver_io.cli.peer_talk import PeerPolicy, PeerTalk
 from palaver_io.cli.screen import Screen
-
-if TYPE_CHECKING:
-    import pytest
 
 BOB = Entry(2, "Bob", ("127.0.0.1", 4000), 0)
 
@@ -40,10 +39,17 @@ BOB = Entry(2, "Bob", ("127.0.0.1", 4000), 0)
 class Desk:
     """A talk whose machine takes everything, until its registry is away."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        *,
+        wait: bool = True,
+        is_interactive: bool = True,
+        timeout: float | None = None,
+    ) -> None:
         self.is_away = False
         self.asked: list[Event] = []
-        self.done: list[Event] = []
+        self.said: list[Event] = []
         self._capsys = capsys
         self.output = output = PlainPeerOutput(Screen(), verbose=False, numbered=False)
         policy = PeerPolicy(
@@ -51,14 +57,17 @@ class Desk:
             name="Ann",
             accept="ask",
             timeout=timeout,
-            wait=True,
-            is_interactive=True,
+            wait=wait,
+            is_interactive=is_interactive,
         )
         self.talk = PeerTalk(self._perform, output, policy)
         self.talk.begin(("127.0.0.1", 4001))
 
     def _perform(self, event: Event) -> None:
-        self.done.append(event)
+        if isinstance(event, Depart):
+            self.talk.take_notice(Departed(acknowledged=False))
+        if isinstance(event, Say):
+            self.said.append(event)
         if isinstance(event, Who):
             if self.is_away:
                 raise UsageError("the registry can't be asked now")
@@ -68,37 +77,6 @@ class Desk:
     def printed(self) -> str:
         found = self._capsys.readouterr()
         return found.out + found.err
-
-
-def test_a_registry_that_does_not_answer_in_time_is_given_up(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr("palaver_io.cli.peer_talk.monotonic", lambda: now[0])
-    desk = Desk(capsys, timeout=5)
-    now[0] += 4.9
-    desk.talk.take_notice(StillEnlisting(5, unreachable=True))
-    assert Depart() not in desk.done
-    now[0] += 0.2
-    desk.talk.take_notice(StillEnlisting(6, unreachable=False))
-    assert desk.done[-1] == Depart()
-    assert "No answer from the registry at 127.0.0.1:7070 within 5 s." in desk.printed
-    desk.talk.take_notice(Departed(acknowledged=False))
-    assert desk.talk.is_over
-    assert desk.talk.status == 1
-
-
-def test_a_registry_that_is_away_later_is_not_given_up(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr("palaver_io.cli.peer_talk.monotonic", lambda: now[0])
-    desk = Desk(capsys, timeout=5)
-    desk.talk.take_notice(Enlisted(3, "Ann", 0))
-    now[0] += 60
-    desk.talk.take_notice(RegistryAway(4))
-    desk.talk.take_notice(StillEnlisting(2, unreachable=False))
-    assert Depart() not in desk.done
 
 
 def test_who_was_there_before_us_has_a_name_when_it_goes(
@@ -205,4 +183,63 @@ def test_a_text_without_a_command_is_not_said_but_how_to_say_it_is(
     assert 'type "help", or "send hello, Bob" to say it' in desk.printed
     desk.talk.take_input(Line(3, "x" * 4000))
     assert f'"send {"x" * 37}..." to say it' in desk.printed
-    assert not [one for one in desk.done if isinstance(one, Say)]
+    assert desk.said == []
+
+
+def test_a_script_at_its_end_waits_so_long_to_be_entered_and_no_longer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys, wait=False, is_interactive=False, timeout=5)
+    assert desk.talk.due == float("inf"), "nobody waits yet"
+    before = time.monotonic()
+    desk.talk.take_input(EndOfInput())
+    assert before + 5 <= desk.talk.due <= time.monotonic() + 5
+    assert not desk.talk.is_over
+    desk.talk.on_time()
+    assert (desk.talk.is_over, desk.talk.status) == (True, 1)
+    assert "no answer from the registry at 127.0.0.1:7070 within 5 s" in desk.printed
+
+
+def test_a_script_with_a_command_that_has_to_wait_does_not_wait_for_ever(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys, wait=False, is_interactive=False)
+    desk.talk.take_input(Line(1, "list"))
+    due = desk.talk.due
+    assert time.monotonic() + 29 < due <= time.monotonic() + 30
+    desk.talk.take_input(EndOfInput())
+    assert desk.talk.due == due, "the end of input gives no more time"
+    desk.talk.take_notice(Enlisted(1, "Ann", 0))
+    assert desk.talk.due == float("inf")
+    assert not desk.talk.is_over
+
+
+@pytest.mark.parametrize("make", [{"is_interactive": True, "wait": False}, {"wait": True}], ids=str)
+def test_a_person_and_who_is_told_to_wait_do_so_for_ever(
+    capsys: pytest.CaptureFixture[str], make: dict[str, bool]
+) -> None:
+    desk = Desk(capsys, **{"is_interactive": False, **make})
+    desk.talk.take_input(Line(1, "list"))
+    if make["wait"]:
+        desk.talk.take_input(EndOfInput())
+    assert desk.talk.due == float("inf")
+
+
+def test_that_the_registry_is_away_is_said_more_rarely_each_time_until_it_is_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    desk = Desk(capsys)
+
+    def stay_away(seconds: int) -> int:
+        for attempt in range(seconds):
+            clock[0] += 1
+            desk.talk.take_notice(StillEnlisting(attempt, unreachable=True))
+        return desk.printed.count("Nothing seems to be at")
+
+    assert stay_away(20) == 3  # after 1, 6 and 15 s
+    assert 3 <= stay_away(600) <= 6
+    assert 5 <= stay_away(3600) <= 7
+    desk.talk.take_notice(Enlisted(1, "Ann", 0))
+    assert stay_away(20) >= 2

@@ -63,6 +63,11 @@ class Town(Stage):
         self.address = registry.address
         return registry
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether the network loses things."""
+        return self._faults is not None
+
     def injector(self, name: str) -> FaultInjector | None:
         """Give what spoils all that somebody sends, the same way each time."""
         return None if self._faults is None else FaultInjector(self._faults, crc32(name.encode()))

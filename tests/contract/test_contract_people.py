@@ -81,7 +81,9 @@ def call(it: Town, caller: Actor, callee: Actor, to: int | str) -> tuple[int, in
     """Have one ring another; give the call's number for either."""
     (calling,) = [one for one in caller.do(Connect(to, 7)) if isinstance(one, Calling)]
     ringing = it.expect(callee, Ringing)
-    assert (ringing.peer, ringing.verified) == (caller.id, True)
+    # Where much is lost, the registry may not confirm in time who calls.
+    assert ringing.peer == caller.id
+    assert ringing.verified or it.is_bad
     return calling.link, ringing.link
 
 

@@ -41,6 +41,7 @@ class Node:
         "commands",
         "ends",
         "fact",
+        "last_words",
         "like",
         "machine",
         "now",
@@ -59,6 +60,7 @@ class Node:
         self.wait = _NEVER if due is None or due - now > HORIZON else max(due - now, 0.0)
         # What the same number means the same: packet numbers apart.
         self.like = -1
+        self.last_words: tuple[int, ...] = ()
         self.commands: list[tuple[str, Event]] = []
         self.after: dict[What, Outcome | Broken] = {}
 
@@ -91,6 +93,10 @@ class Nodes:
             ident = self._exact[exact] = len(self.all)
             node = Node(who, machine, now, Fact(memory, self.story.view(who, machine)))
             node.like = like
+            node.last_words = tuple(
+                self.catalogue.enter(self._address(who), address, word)
+                for address, word in last_words_of(machine)
+            )
             node.commands = self.story.commands(who, memory, node.fact.view)
             self.all.append(node)
         elif self.doubts and machine is not self.all[ident].machine:
@@ -236,29 +242,58 @@ def settle(machine: Explorable, now: float) -> None:
 
 
 def ends_of(machine: Explorable) -> tuple[Ends, ...]:
-    """Give what the packet numbers of each link count from."""
+    """Give what decides which packet numbers still matter."""
     endpoint = endpoint_of(machine)
     if endpoint is None:
         return ()
     return tuple(
-        Ends(link.local, link.channel.remote, link.channel.number, link.channel.arrivals.highest)
+        Ends(
+            link.local,
+            link.channel.remote,
+            tuple(link.channel.recovery.packets),
+            link.channel.outbox.delivered,
+            link.channel.outbox.spent,
+            link.channel.outbox.credit,
+            link.channel.arrivals.highest,
+            link.channel.arrivals._seen,
+            link.channel.inbox.next,
+            frozenset(link.channel.inbox._early),
+        )
         for link in endpoint.links.values()
     )
 
 
+def last_words_of(machine: Explorable) -> list[tuple[Address, bytes]]:
+    """Give the packets that may be said again to those who go on talking, and to whom."""
+    endpoint = endpoint_of(machine)
+    if endpoint is None:
+        return []
+    words = [(link.channel.address, link.farewell.last_word) for link in endpoint.links.values()]
+    words += [(one.address, one.last_word) for one in endpoint._tombstones._by_number.values()]
+    return [(address, word) for address, word in words if word is not None]
+
+
 def exact_of(machine: Explorable) -> object:
-    """Give all numbers that a key leaves out, because only their differences matter."""
+    """Give all numbers that a key leaves out, because only what they mean to others matters."""
     endpoint = endpoint_of(machine)
     if endpoint is None:
         return ()
-    return tuple(
-        (
-            link.channel.number,
-            link.channel.arrivals.highest,
-            link.channel.outbox.credit,
-            link.channel.inbox.consumed,
-        )
-        for link in endpoint.links.values()
+    return (
+        tuple(
+            (
+                link.channel.number,
+                link.channel._news,
+                link.channel.arrivals.highest,
+                link.channel.arrivals._seen,
+                link.channel.arrivals._newest,
+                tuple(link.channel.recovery.packets),
+                (link.channel.recovery._largest_acked or (None,))[0],
+                link.channel.outbox.credit,
+                link.channel.inbox.consumed,
+            )
+            for link in endpoint.links.values()
+        ),
+        tuple(last_words_of(machine)),
     )
 
 

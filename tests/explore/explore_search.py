@@ -10,7 +10,7 @@ from time import process_time
 from explore_nodes import Broken
 from explore_path import known_path
 from explore_story import Facts, Story
-from explore_worlds import World, Worlds
+from explore_worlds import DELIVER, LOSE, REPEAT, World, Worlds
 
 
 @dataclass
@@ -70,6 +70,11 @@ class Search:
         self._targets = array("I")
         # By facts: whether they are the goal, and what they witness.
         self._judged: dict[Facts, tuple[bool, tuple[str, ...]]] = {}
+        # Of how many worlds that are taken for others one is doubted; 0 for none.
+        self.doubts = 0
+        self._hits = 0
+        self._firsts: list[World] = []
+        self._doubted: list[tuple[int, World]] = []
 
     def run(self) -> Report:
         """Explore, check, and give the figures. Raises Violation."""
@@ -107,11 +112,15 @@ class Search:
                     if there >= self.most:
                         raise AssertionError(f"{self.story.name}: more than {self.most} states")
                     frontier.append(after)
+                elif self.doubts:
+                    self._doubt(there, after)
                 self._sources.append(here)
                 self._targets.append(there)
             here += 1
 
     def _enter(self, world: World, parent: int, step: int, depth: int) -> None:
+        if self.doubts:
+            self._firsts.append(world)
         facts = self._worlds.facts(world)
         judged = self._judged.get(facts)
         self._parents.append(parent)
@@ -128,6 +137,45 @@ class Search:
         self._goals.append(is_goal)
         for what in witnessed:
             self.report.witnessed[what] = self.report.witnessed.get(what, 0) + 1
+
+    # Worlds with one key
+
+    def _doubt(self, known: int, other: World) -> None:
+        self._hits += self._firsts[known] != other
+        if self._hits == self.doubts:
+            self._hits = 0
+            self._doubted.append((known, other))
+
+    def audit(self) -> int:
+        """See that worlds that were taken for others could do what those could, and no more.
+
+        Gives how many that were. AssertionError if a key does not tell all that matters.
+        """
+        worlds = self._worlds
+        for known, other in self._doubted:
+            first = self._firsts[known]
+            assert worlds.facts(first) == worlds.facts(other), "what is known differs"
+            ways = [self._ways(world) for world in (first, other)]
+            if ways[0] != ways[1]:
+                way = self._way(known)
+                told = "\n".join(tell(worlds, way)[1])
+                raise AssertionError(f"two worlds with one key part, the first is after\n{told}")
+        return len(self._doubted)
+
+    def _ways(self, world: World) -> set[tuple[int, bytes]]:
+        """Give what can happen in a world: the kinds of steps, and where they lead."""
+        worlds = self._worlds
+        return {
+            (step >> 32, b"" if isinstance(after, Broken) else worlds.key(after))
+            for step, after in worlds.successors(world)
+        }
+
+    def _way(self, state: int) -> list[int]:
+        steps: list[int] = []
+        while state:
+            steps.insert(0, self._steps[state])
+            state = self._parents[state]
+        return steps
 
     # From every state the goal can be reached
 
@@ -160,25 +208,35 @@ class Search:
     # Telling
 
     def _violation(self, what: str, state: int, last: int | None = None) -> Violation:
-        steps = [] if last is None else [last]
-        while state:
-            steps.insert(0, self._steps[state])
-            state = self._parents[state]
+        steps = [*self._way(state), *([] if last is None else [last])]
         choices, lines = tell(self._worlds, steps)
         return Violation(self.story, what, choices, lines)
 
 
 def tell(worlds: Worlds, steps: list[int]) -> tuple[list[int], list[str]]:
-    """Give steps as choices among those possible, and as lines for people."""
-    world, choices, lines = worlds.first, [], []
-    for step in steps:
-        choices.append(list(worlds.steps(world)).index(step))
-        lines.append(worlds.describe(world, step))
+    """Give steps as choices among those possible, and as lines for people.
+
+    The choices are those of worlds that have seen nothing else: datagrams have other numbers there.
+    """
+    fresh = Worlds(worlds.story)
+    world, choices, lines = fresh.first, [], []
+    for known in steps:
+        step = _translate(known, worlds, fresh)
+        choices.append(list(fresh.steps(world)).index(step))
+        lines.append(fresh.describe(world, step))
         try:
-            world = worlds.follow(world, step)
+            world = fresh.follow(world, step)
         except Broken:
             break
     return choices, lines
+
+
+def _translate(step: int, worlds: Worlds, fresh: Worlds) -> int:
+    kind, what = step >> 32, step & 0xFFFFFFFF
+    if kind not in {DELIVER, REPEAT, LOSE}:
+        return step
+    flight = worlds.catalogue.flights[what]
+    return kind << 32 | fresh.catalogue.enter(flight.source, flight.destination, flight.data)
 
 
 def explore(story: Story) -> Report:

@@ -163,6 +163,7 @@ def still(**changes: Any) -> Timing:
         "suspect": 2.0,
         "close_flush": FAR,
         "close_flush_max": FAR,
+        "close_ping": FAR,
         "linger_min": 4.0,
         "linger_max": 4.0,
         "tombstone": 32.0,

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from explore_nodes import Broken, Nodes, Outcome
 from explore_story import Facts, Flight, Story
-from explore_wire import Catalogue
+from explore_wire import Catalogue, Way
+
+from palaver.wire.frames import MAP_BITS
 
 _NEVER = float("inf")
 
@@ -33,7 +35,12 @@ class Frame(NamedTuple):
     """What worlds with the same parties have in common."""
 
     like: int
-    ends: dict[int, tuple[int, int]]
+    ways: dict[int, Way]
+    """Both directions of all links, by the id that the receiver has it under."""
+    meanings: dict[int, int | None]
+    """What datagrams mean where these are so, as far as was asked yet."""
+    last_words: tuple[int, ...]
+    """Packets that are not in flight, but may be again."""
     wait: float
 
 
@@ -82,29 +89,34 @@ class Worlds:
     def _make_frame(self, nodes: tuple[int, ...]) -> Frame:
         parties = [self.nodes.all[node] for node in nodes]
         ends = [end for party in parties for end in party.ends]
-        # By link id: the next number that is sent to it, the highest it has, the next it sends.
-        by_local = {end.local: end for end in ends}
-        by_remote = {end.remote: end for end in ends}
-        found: dict[int, tuple[int, int]] = {}
+        receivers = {end.local: end for end in ends}
+        senders = {end.remote: end for end in ends if end.remote}
+        ways: dict[int, Way] = {}
         relative = []
-        for link in (*by_local, *(one for one in by_remote if one not in by_local)):
-            receiver, sender = by_local.get(link), by_remote.get(link)
-            highest = 0 if receiver is None else receiver.highest
-            sent = highest if sender is None else sender.number
-            found[link] = (sent, 0 if receiver is None else receiver.number)
-            relative.append((link, sent - highest if receiver is not None else None))
+        for link in (*receivers, *(one for one in senders if one not in receivers)):
+            receiver, sender = receivers.get(link), senders.get(link)
+            awaited = () if sender is None else sender.awaited
+            assert not awaited or awaited[-1] - awaited[0] < MAP_BITS, "more than an ACK can tell"
+            ways[link] = Way(receiver, {number: place for place, number in enumerate(awaited)})
+            relative.append(
+                (link, receiver is None or tuple([receiver.has(number) for number in awaited]))
+            )
         key = (tuple(party.like for party in parties), tuple(relative))
         like = self._frame_likes.setdefault(key, len(self._frame_likes))
-        return Frame(like, found, min(party.wait for party in parties))
+        last_words = tuple(word for party in parties for word in party.last_words)
+        return Frame(like, ways, {}, last_words, min(party.wait for party in parties))
 
     def key(self, world: World) -> bytes:
         """Give what worlds share that have the same future: all of it, so no two are confused."""
         nodes, flights, losses, repeats, delays, forged = world
         frame = self.frame(nodes)
-        like, ends = self.catalogue.like, frame.ends
         rest = losses | repeats << 8 | delays << 16 | forged << 24
-        alike = sorted([like(one, ends) for one in flights]) if flights else ()
-        return array("I", (frame.like, rest, *alike)).tobytes()
+        packets = frame.last_words + flights
+        if not packets:
+            return array("I", (frame.like, rest)).tobytes()
+        alike = self.catalogue.likes(packets, frame.ways, frame.meanings)
+        said = len(frame.last_words)
+        return array("I", (frame.like, rest, *alike[:said], *sorted(alike[said:]))).tobytes()
 
     # What follows
 

@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default 2)")
     parser.add_argument("--replay", metavar="PATH", help="choices, as a violation prints them")
     arguments = parser.parse_args()
-    names = arguments.stories or list(CUTS if arguments.cut else PINNED)
+    names = arguments.stories or list(CUTS if arguments.cut else NAMES)
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         parser.error(f"no such story: {', '.join(unknown)}; there are {', '.join(NAMES)}")

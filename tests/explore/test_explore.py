@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import explore_wire
 import pytest
 from explore_call import CallCrossed, CallRejected
 from explore_catalogue import CUTS, STORIES, make
@@ -132,10 +133,43 @@ def test_machines_with_one_key_do_the_same(name: str) -> None:
     story.budget = Budget(1, 0, 0) if name in {"handshake", "call-rejected"} else NONE
     with known_path():
         search = Search(story)
-        search._worlds.nodes.doubts = 7
+        search._worlds.nodes.doubts = 1
         story.sometimes = frozenset()  # type: ignore[misc]
         search.run()
         assert search._worlds.nodes.audit() > 50
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "handshake",
+        "close",
+        pytest.param("paused", marks=pytest.mark.explore),
+        pytest.param("cookie-late", marks=pytest.mark.explore),
+        pytest.param("registry-takeover", marks=pytest.mark.explore),
+        pytest.param("call-taken-back", marks=pytest.mark.explore),
+        pytest.param("group-left", marks=pytest.mark.explore),
+    ],
+)
+def test_what_can_happen_in_worlds_with_one_key_is_the_same(name: str) -> None:
+    with known_path():
+        search = Search(make(name, cut=True))
+        search.doubts = 1
+        search.run()
+        assert search.audit() > 100
+
+
+def test_a_key_that_leaves_too_much_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(frames: tuple[object, ...], receiver: object, back: object) -> tuple[object, ...]:
+        return tuple(frame for frame in frames if not isinstance(frame, explore_wire._Ack))
+
+    monkeypatch.setattr(explore_wire, "_told", told)
+    with known_path():
+        search = Search(with_budget(Close(), Budget(1, 0, 0)))
+        search.doubts = 1
+        search.run()
+        with pytest.raises(AssertionError, match="two worlds with one key part"):
+            search.audit()
 
 
 def test_worlds_merge_that_differ_in_the_numbers_of_packets_only(

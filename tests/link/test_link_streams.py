@@ -15,6 +15,7 @@ from palaver import (
     Leave,
     Limits,
     Opened,
+    Pause,
     Reason,
     Send,
     Side,
@@ -209,6 +210,20 @@ def test_a_close_lasts_no_longer_than_its_acknowledgements() -> None:
     for end in (pair.a, pair.b):
         assert end.closed is not None
         assert end.closed.clean
+
+
+@pytest.mark.spec("L-20")
+def test_who_waits_for_a_goodbye_on_a_stream_need_not_show_where_it_is() -> None:
+    pair = opened()
+    pair.wire.run(1)
+    before = len(pair.wire.sent_by(A))
+    pair.b.tell(Pause(1))
+    pair.a.send(b"not read", ref=1)
+    pair.a.tell(Leave(1))
+    pair.wire.run(4)
+    assert pair.a.state is State.CLOSING
+    sent = pair.wire.sent_by(A)[before:]
+    assert not [one for one in sent if one.has(Ping)]
 
 
 @pytest.mark.spec("S-6")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 import pytest
@@ -14,13 +16,15 @@ from io_support import (
     Do,
     Emit,
     Recorder,
+    Refuse,
     Told,
     leaving_nothing_behind,
 )
 
-from palaver import Notice, Tick, Transmit
+from palaver import Notice, Tick, Transmit, UsageError
 from palaver_io import DriverFailed, UdpPort, open_udp_socket
 from palaver_io.aio import AsyncioDriver
+from palaver_io.asyncio_driver import _LoopWatcher
 
 pytestmark = pytest.mark.smoke
 
@@ -166,3 +170,126 @@ def test_debug_mode_finds_nothing_wrong() -> None:
                 assert await driver.wait_until(lambda: Told("tick") in heard, PATIENCE)
 
     asyncio.run(scenario(), debug=True)
+
+
+def test_the_loop_may_be_gone_while_somebody_still_waits() -> None:
+    """Whoever closes the driver then is not told of it, and its sockets are closed."""
+    loop = asyncio.new_event_loop()
+    told: list[Notice] = []
+    machine = Recorder()
+    port = UdpPort(open_udp_socket("127.0.0.1", 0))
+    driver = AsyncioDriver(machine, port, told.append, loop=loop)
+
+    async def wait() -> bool:
+        return await driver.wait_until(lambda: False)
+
+    coroutine = wait()
+    waiting = loop.create_task(coroutine)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    driver.close()
+    assert port.fileno() == -1
+    # A task that nobody will run any more; what it waits for is closed by hand.
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine.close()
+
+
+def test_a_verb_in_a_loop_after_the_driver_s_own_is_told_and_leaves_nothing_open() -> None:
+    port = UdpPort(open_udp_socket("127.0.0.1", 0))
+    first = asyncio.new_event_loop()
+    driver = AsyncioDriver(Recorder(), port, lambda _: None, loop=first)
+    first.run_until_complete(asyncio.sleep(0))
+    first.close()
+
+    async def later() -> None:
+        with pytest.raises(DriverFailed, match="closed"):
+            driver.perform(Do("a"))
+        with pytest.raises(DriverFailed):
+            driver.perform(Do("b"))
+
+    asyncio.run(later())
+    assert port.fileno() == -1
+    assert driver.is_closed
+
+
+def test_a_loop_that_stops_and_goes_on_sends_what_waited() -> None:
+    loop = asyncio.new_event_loop()
+    machine = Recorder()
+    port = UdpPort(open_udp_socket("127.0.0.1", 0))
+    driver = AsyncioDriver(machine, port, lambda _: None, loop=loop)
+    with open_udp_socket("127.0.0.1", 0) as there:
+        there.settimeout(PATIENCE)
+        for text in (b"one", b"two"):
+            driver.perform(Emit(Transmit(text, there.getsockname())))
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            assert there.recv(99) == text
+    driver.close()
+    loop.close()
+
+
+def test_who_sends_and_is_cancelled_in_the_same_turn_has_sent_once(run: Run) -> None:
+    async def scenario() -> None:
+        there = open_udp_socket("127.0.0.1", 0)
+        with make(Recorder()) as driver, there:
+
+            async def send() -> None:
+                driver.perform(Emit(Transmit(b"one", there.getsockname())))
+                await driver.wait_until(lambda: False)
+
+            task = asyncio.ensure_future(send())
+            asyncio.get_running_loop().call_soon(task.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            driver.perform(Emit(Transmit(b"two", there.getsockname())))
+            await asyncio.sleep(0)
+            there.settimeout(PATIENCE)
+            assert [there.recv(99), there.recv(99)] == [b"one", b"two"]
+            assert driver.traffic["sent"] == 2
+
+    run(scenario)
+
+
+def test_a_refused_verb_after_others_in_the_same_turn_loses_none_of_them(run: Run) -> None:
+    async def scenario() -> None:
+        there = open_udp_socket("127.0.0.1", 0)
+        machine = Recorder()
+        with make(machine) as driver, there:
+            driver.perform(Emit(Transmit(b"one", there.getsockname())))
+            with pytest.raises(UsageError):
+                driver.perform(Refuse())
+            driver.perform(Emit(Transmit(b"two", there.getsockname())))
+            await asyncio.sleep(0)
+            there.settimeout(PATIENCE)
+            assert [there.recv(99), there.recv(99)] == [b"one", b"two"]
+            assert not driver.is_closed
+
+    run(scenario)
+
+
+def test_a_socket_is_watched_for_no_more_than_was_asked_last() -> None:
+    """Else a loop would spin on a socket that can be written to, or on one that is gone."""
+    loop = asyncio.SelectorEventLoop()
+    seen: list[int] = []
+    ours, theirs = socket.socketpair()
+
+    def look() -> list[int]:
+        seen.clear()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        return sorted(set(seen))
+
+    try:
+        watcher = _LoopWatcher(loop, lambda ready: seen.append(ready[0][1]))
+        watcher.watch(ours, EVENT_READ | EVENT_WRITE)
+        assert look() == [EVENT_WRITE]
+        watcher.watch(ours, EVENT_READ)
+        assert look() == []
+        theirs.send(b"x")
+        assert look() == [EVENT_READ]
+        watcher.watch(ours, 0)
+        assert look() == []
+    finally:
+        loop.close()
+        ours.close()
+        theirs.close()

@@ -171,3 +171,12 @@ def test_two_drivers_talk_within_one_loop_of_a_program(tcp: bool) -> None:
     bob.close()
     assert not selector.get_map()
     selector.close()
+
+
+def test_a_selector_that_was_closed_before_the_driver_leaves_nothing_open() -> None:
+    selector = selectors.DefaultSelector()
+    port = UdpPort(open_udp_socket("127.0.0.1", 0))
+    driver = SelectorsDriver(Recorder(), port, lambda _: None, selector=selector)
+    selector.close()
+    driver.close()
+    assert port.fileno() == -1

@@ -371,6 +371,22 @@ def test_who_says_nothing_is_sent_away_in_time(bench: Bench, caller: socket.sock
     assert bench.sockets == 0
 
 
+def test_each_of_those_who_say_nothing_is_sent_away_in_its_time(
+    bench: Bench, caller: socket.socket
+) -> None:
+    bench.until(lambda: bench.sockets == 1)
+    bench.now += 1
+    with socket.create_connection(bench.port.address) as second:
+        bench.until(lambda: bench.sockets == 2)
+        bench.now += tcp.FRESH_FOR - 1
+        bench.turn(0)
+        assert bench.told == [StreamEnded(caller.getsockname())]
+        assert bench.port.deadline == bench.now + 1
+        bench.now += 1
+        bench.turn(0)
+        assert bench.told[1:] == [StreamEnded(second.getsockname())]
+
+
 def test_who_has_said_something_may_stay(bench: Bench, caller: socket.socket) -> None:
     caller.sendall(record(b"hello"))
     bench.hear(1)

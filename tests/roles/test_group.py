@@ -505,6 +505,20 @@ def test_leaving_does_not_wait_for_ever() -> None:
     assert [one.ref for one in party.told("ann", Undelivered)] == [1, 0]
 
 
+def test_leaving_a_hub_that_takes_nothing_but_is_there_is_no_clean_end() -> None:
+    """The link closes in agreement, and yet a post was not taken."""
+    party = three()
+    party.hub.rooms[1].held = True
+    party.post("ann", "held back")
+    party.leave("ann")
+    party.sim.run_for(8)
+    (closed,) = party.told("ann", Closed)
+    assert party.told("ann", Undelivered) == [Undelivered(1, 0, closed.reason)]
+    assert not closed.graceful
+    assert not closed.clean
+    assert party.at["ann"].stats()["odd"] == 0
+
+
 @pytest.mark.parametrize("command", [Leave(1), Abort(1)])
 def test_one_may_give_up_before_one_is_in(command: Leave | Abort) -> None:
     party = Party(faults=LINK)

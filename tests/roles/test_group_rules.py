@@ -38,6 +38,7 @@ from palaver.roles.group.events import (
 )
 from palaver.roles.group.hub import Hub
 from palaver.roles.group.member import Member
+from palaver.roles.group.rules import MAX_MEMBERS
 from palaver.sim import Faults, Sim
 from palaver.wire.group import (
     ROLE,
@@ -197,12 +198,14 @@ def test_a_post_with_an_id_that_is_not_new_is_ignored() -> None:
 
 
 @pytest.mark.spec("U-14")
-def test_entries_that_were_never_sent_can_not_have_come() -> None:
+@pytest.mark.parametrize("beyond", [1, 97])
+def test_entries_that_were_never_sent_can_not_have_come(beyond: int) -> None:
     stage = AtHub()
     stage.say(JOIN)
     token = stage.admitted().token
     link = stage.dial()
-    stage.say(Join("rogue", "lobby", token=token, last=99), link=link)
+    # Ann came as entry 1, and the rogue as entry 2.
+    stage.say(Join("rogue", "lobby", token=token, last=2 + beyond), link=link)
     closed = stage.closed(link)
     assert closed is not None
     assert closed.reason == Reason.PROTOCOL_ERROR
@@ -362,6 +365,21 @@ def test_a_taken_out_of_order_ends_it_and_an_old_one_is_ignored() -> None:
     assert stage.told(Closed) == []
     stage.sim.command(("ann", 1), Post(1, "c", 2))
     stage.say(Log(13, (Taken(3),)))
+    assert stage.end().reason == Reason.PROTOCOL_ERROR
+
+
+@pytest.mark.spec("U-18")
+def test_a_hub_that_tells_of_more_who_came_than_there_can_be_is_left() -> None:
+    stage = AtMember().admit()
+    for first in range(0, MAX_MEMBERS, 4096):
+        names = [f"{number}" for number in range(first, min(first + 4096, MAX_MEMBERS))]
+        stage.say(Log(11 + first, tuple(Joined(0, name) for name in names)))
+    assert stage.told(Closed) == []
+    last = 10 + MAX_MEMBERS
+    # Who goes makes place; who is there already takes none.
+    stage.say(Log(last + 1, (Joined(1, "7"), Left(0, "7"), Joined(0, "x"))))
+    assert stage.told(Closed) == []
+    stage.say(Log(last + 4, (Joined(0, "one too many"),)))
     assert stage.end().reason == Reason.PROTOCOL_ERROR
 
 

@@ -946,6 +946,68 @@ def test_a_ring_that_only_claims_to_come_from_whom_we_call_is_no_crossing() -> N
     assert [one.verified for one in hall.told("ann", Ringing)] == [False]
 
 
+@pytest.mark.spec("C-7")
+@pytest.mark.parametrize("is_rogue", [False, True])
+def test_an_answer_that_comes_when_it_rings_already_still_says_who_calls(*, is_rogue: bool) -> None:
+    hall = Hall().enlist("ann", "bob")
+    hall.sim.path(REGISTRY, hall.at("bob")).cut = True
+    if is_rogue:
+        Rogue(hall).ring("bob", caller=hall.id("ann"))
+    else:
+        hall.tell("ann", Connect("bob", 1))
+    hall.run(3)
+    (ringing,) = hall.told("bob", Ringing)
+    assert not ringing.verified
+    hall.sim.heal()
+    hall.sim.path(REGISTRY, hall.at("bob")).cut = False
+    hall.run(8)
+    (opened,) = hall.tell("bob", Accept(ringing.link))
+    assert isinstance(opened, CallOpened)
+    assert opened.verified is not is_rogue
+    assert len(hall.told("bob", Ringing)) == 1
+
+
+@pytest.mark.spec("C-7", "C-10")
+@pytest.mark.parametrize("late", [0.5, 3.0], ids=["while it is checked", "when it rings"])
+def test_a_call_that_the_registry_could_not_confirm_crosses_when_it_answers_for_ours(
+    late: float,
+) -> None:
+    hall = Hall().enlist("ann", "bob")
+    to_ann = hall.sim.path(REGISTRY, hall.at("ann"))
+    to_ann.cut = True
+    hall.tell("bob", Connect("ann", 6))
+    hall.run(0.1)
+    hall.tell("ann", Connect("bob", 5))
+    hall.run(late)
+    rings = hall.told("ann", Ringing)
+    assert [one.verified for one in rings] == ([] if late < 2 else [False])
+    to_ann.cut = False
+    hall.run(8)
+    for name in ("ann", "bob"):
+        (opened,) = hall.told(name, CallOpened)
+        assert opened.verified
+        hall.tell(name, Say(opened.link, f"from {name}", 1))
+    hall.run(2)
+    assert (hall.texts("ann"), hall.texts("bob")) == (["from bob"], ["from ann"])
+    assert hall.told("bob", Ringing) == []
+
+
+@pytest.mark.spec("C-7", "C-10")
+def test_a_call_from_elsewhere_is_not_confirmed_by_the_answer_for_ours() -> None:
+    hall = Hall().enlist("ann", "bob")
+    rogue = Rogue(hall)
+    to_ann = hall.sim.path(REGISTRY, hall.at("ann"))
+    to_ann.cut = True
+    rogue.ring("ann", caller=hall.id("bob"))
+    hall.run(3)
+    hall.tell("ann", Connect("bob", 5))
+    to_ann.cut = False
+    hall.run(8)
+    assert [one.verified for one in hall.told("ann", Ringing)] == [False]
+    assert hall.told("ann", CallOpened) == []
+    assert rogue.heard(Accepted) == []
+
+
 def test_to_call_one_who_is_ringing_is_to_accept() -> None:
     hall = Hall().enlist("ann", "bob")
     call = hall.call("ann", "bob")

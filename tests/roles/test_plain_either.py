@@ -40,12 +40,13 @@ from palaver import (
     UsageError,
     WentOut,
 )
-from palaver.machine import Chunk, StreamOpened
+from palaver.machine import Chunk, Disconnect, StreamOpened
 from palaver.roles.group.events import AdmitGuest, DismissGuest, GuestPost
 from palaver.roles.plain.either import EitherHub, EitherPair
 from palaver.roles.plain.events import PlainOpened
 from palaver.roles.plain.rules import PlainRules
 from palaver.sim.random import SeededRandom
+from palaver.wire.group import Post as GroupPost
 from palaver.wire.group_log import Coming, Going
 
 HERE = ("10.0.0.99", 2209)
@@ -298,6 +299,96 @@ def test_what_a_guest_says_while_posts_are_held_back_is_dropped() -> None:
     assert hub.rooms[1].last == 1
     hub.rooms[1].held = False
     assert only(hub.handle(GuestPost(-1, "x"), 0.0), PostRelayed)
+
+
+@pytest.mark.spec("T-7", "T-13")
+@pytest.mark.parametrize("first", [b"Dan : let me in", b"let me in\n"])
+def test_what_somebody_says_who_finds_no_place_in_the_lobby_reaches_nobody(first: bytes) -> None:
+    world = make_group(rules=HubRules(members=3))
+    world.say(CY, b"Cy : hello")
+    world.say(DAN, first)
+    assert CY not in world.texts
+    assert world.heard(ANN) == [("Cy (plain)", "hello")]
+    assert world.machines[HERE].plain.stats()["turned_down"] == 1
+    # When somebody goes there is a place, and the next text is one like any other.
+    world.say(CY, b"exit")
+    world.say(DAN, b"Dan : now")
+    assert world.heard(ANN)[-1] == ("Dan (plain)", "now")
+    world.say(CY, b"Cy : me too")
+    assert DAN not in world.texts
+
+
+@pytest.mark.spec("T-7", "T-13")
+def test_where_there_can_be_no_lobby_text_reaches_nobody() -> None:
+    world = World({HERE: EitherHub(entropy(1), rules=HubRules(rooms=1)), ANN: Member(entropy(2))})
+    world.do(ANN, JoinRoom(HERE, "Ann", "garden"))
+    world.say(CY, b"Cy : hello")
+    world.say(DAN, b"Dan : hello")
+    assert world.texts == {}
+    assert world.machines[HERE].plain.members() == []
+    assert world.machines[HERE].plain.stats()["turned_down"] == 2
+
+
+@pytest.mark.spec("T-7", "T-13")
+def test_a_stream_that_finds_no_place_in_the_lobby_is_ended_and_reaches_nobody() -> None:
+    hub = EitherHub(entropy(1), streams=True, rules=HubRules(members=1))
+    for address in (CY, DAN, BOB):
+        hub.handle(StreamOpened(address), 0.0)
+    hub.handle(Chunk(b"Cy : hello\n", CY), 0.0)
+    hub.handle(Tick(), 0.0)
+    actions = [*hub.handle(Chunk(b"Dan : hi\nDan : hi\n", DAN), 0.1), *hub.handle(Tick(), 0.1)]
+    assert actions == [Disconnect(DAN)]
+    # What has no line end becomes a text in a tick: that is no back door.
+    assert hub.handle(Chunk(b"Bob : hi", BOB), 0.2) == []
+    assert hub.handle(Tick(), 0.5) == [Disconnect(BOB)]
+    assert hub.deadline is None or hub.deadline > 0.5
+    assert hub.hub.members("lobby") == ["Cy (plain)"]
+
+
+def test_of_two_who_come_with_one_tick_the_second_finds_no_place() -> None:
+    hub = EitherHub(entropy(1), streams=True, rules=HubRules(members=2))
+    for address in (CY, DAN, BOB):
+        hub.handle(StreamOpened(address), 0.0)
+    hub.handle(Chunk(b"Cy : hello\n", CY), 0.0)
+    for when, text, address in ((0.1, b"Dan : one", DAN), (0.11, b"Bob : two", BOB)):
+        assert not only(hub.handle(Chunk(text, address), when), Transmit)
+    actions = hub.handle(Tick(), 0.5)
+    assert sent(actions) == [b"Dan : one\n"]
+    assert [one.address for one in only(actions, Disconnect)] == [BOB]
+    assert hub.hub.members("lobby") == ["Cy (plain)", "Dan (plain)"]
+
+
+@pytest.mark.spec("T-13")
+def test_what_is_said_in_text_while_posts_are_held_back_reaches_nobody() -> None:
+    world = make_group()
+    world.say(CY, b"Cy : hello")
+    world.say(DAN, b"Dan : hello")
+    room = world.machines[HERE].hub.rooms[1]
+    heard = len(world.texts[CY])
+    room.held = True
+    actions = world.machines[HERE].handle(Datagram(b"Dan : lost", DAN), world.now)
+    actions += world.machines[HERE].handle(Tick(), world.now)
+    assert not only(actions, PostRelayed)
+    assert not [one for one in actions if isinstance(one, Transmit) and one.destination == CY]
+    room.held = False
+    world.say(DAN, b"Dan : heard")
+    assert world.texts[CY][heard:] == [b"Dan : heard"]
+    assert [text for _, text in world.heard(ANN)] == ["hello", "hello", "heard"]
+
+
+def test_one_tick_sends_also_what_the_hub_says_in_it() -> None:
+    world = make_group()
+    world.say(CY, b"Cy : hello")
+    either = world.machines[HERE]
+    room = either.hub.rooms[1]
+    (ann,) = [seat for seat in room.present.values() if seat.name == "Ann"]
+    # A post that waits for the others is published by the tick that finds that they follow again.
+    room.held = True
+    room.waiting.append((ann.number, GroupPost(1, "at last")))
+    either.hub.pending[1] = room
+    actions = either.handle(Tick(), world.now)
+    assert b"Ann : at last" in sent(actions)
+    assert either.deadline is None or either.deadline > world.now
 
 
 def test_what_guests_said_counts_for_the_backlog() -> None:

@@ -21,7 +21,7 @@ from strength_support import (
     weight,
 )
 
-from palaver import Address, Closed, Leave, Opened, Reason, Received, Send, Side
+from palaver import Abort, Address, Closed, Leave, Opened, Reason, Received, Send, Side
 from palaver.link.states import State
 from palaver.sim import Faults, SeededRandom
 from palaver.sim.faults import flip_bits
@@ -74,7 +74,7 @@ def test_a_conversation_that_moves_through_loss_pauses_for_some_round_trips(
     step(chat.stage, party, 1)
     chat.run(2.0)
     chat.finish()
-    assert chat.slowest < 1.5
+    assert chat.slowest < 20 * 2 * ONE_WAY
     assert other.channel.address == party.address
 
 
@@ -421,21 +421,23 @@ def test_a_half_open_link_does_not_move() -> None:
     assert len(bob.notices(Received)) == 1
 
 
-@pytest.mark.spec("P-7")
+@pytest.mark.spec("L-16", "L-17")
 @pytest.mark.parametrize("state", [State.LAST_ACK, State.LINGERING])
-def test_a_link_that_is_over_does_not_move(state: State) -> None:
+def test_a_link_that_is_nearly_over_goes_to_no_stranger(state: State) -> None:
     chat = Chat(6)
     stage, ann, bob = chat.stage, chat.ann, chat.bob
     stage.sim.run_for(1)
     stage.command(bob if state is State.LINGERING else ann, Leave(1))
     stage.sim.run_until(lambda: bob.link.state is state)
-    seen = len(bob.sent)
     for _ in range(3):
         stage.inject(bob, ann.forge(Ping(), size=300), EVE)
-    assert bob.sent[seen:] == []
     assert (bob.link.state, bob.channel.address) == (state, ANN)
     stage.sim.run_for(5)
-    assert bob.to(EVE) == []
+    # A few challenges, and nothing else: it may have been Ann, with something to say still.
+    frames = [frame for one in bob.to(EVE) for frame in one.frames]
+    assert {type(frame) for frame in frames} == {PathChallenge}
+    assert 1 <= len(bob.to(EVE)) <= 3
+    assert bob.notices(Closed)[-1].graceful
 
 
 @pytest.mark.spec("P-7", "L-16")
@@ -449,7 +451,7 @@ def test_a_link_that_ends_asks_its_candidate_nothing_more() -> None:
     stage.inject(bob, ann.forge(Ping(), size=300), EVE)
     asked = len(bob.to(EVE))
     assert asked == 1
-    stage.sim.run_until(lambda: bob.link.state is State.LINGERING)
+    stage.command(bob, Abort(1))
     stage.sim.run_for(5)
     assert len(bob.to(EVE)) == asked
 

@@ -157,6 +157,17 @@ def test_through_loss_a_first_message_arrives_within_some_tries() -> None:
     assert percentile(took, 0.99) <= 1.7
 
 
+@pytest.mark.parametrize(("loss", "seconds"), [(0.0, 1.0), (0.01, 6.5), (0.05, 18.0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_much_is_said_in_bounded_time_through_loss(seed: int, loss: float, seconds: float) -> None:
+    """2,000 messages of 1 KiB; the bounds with loss are what aioquic needed."""
+    bulk = Bulk(seed, Faults(loss=loss, delay=ONE_WAY))
+    bulk.most = 2000
+    bulk.push(1)
+    bulk.run(seconds)
+    assert len(bulk.bob.notices(Received)) == 2000
+
+
 @pytest.mark.spec("D-9")
 @pytest.mark.parametrize("losses", [1, 2])
 def test_a_last_message_that_is_lost_is_said_again_after_a_probe_timeout(losses: int) -> None:

@@ -37,6 +37,7 @@ from .telling import JsonTeller, PlainTeller, Teller
 
 _PATIENCE: Final = 0.7  # seconds of no answer after which people are told that we go on trying
 _REPEAT: Final = 4.5  # seconds between such words
+_REPEAT_MAX: Final = 600.0
 
 
 class PeerOutput(Teller):
@@ -230,8 +231,10 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         super().__init__(screen)  # type: ignore[arg-type]
         self._verbose = verbose
         self._numbered = numbered
+        self._was_entered = False
         # By call, 0 for the registry: when to say again that we go on trying.
         self._patience: dict[int, float] = {}
+        self._pause = _REPEAT
         # By id, who was here, as far as we were told.
         self._names: dict[int, str] = {}
 
@@ -264,7 +267,11 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
                         else f"{what} {self._address} yet (attempt {notice.attempt}). "
                         "Still trying; Ctrl-C gives up."
                     )
+            case Departed() if not self._was_entered:
+                pass
             case _:
+                if isinstance(notice, Enlisted):
+                    self._was_entered, self._pause, self._patience[0] = True, _REPEAT, 0.0
                 self._note(_say_registry(notice))
 
     def calling(self, one: Party) -> None:
@@ -344,7 +351,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         now = time.monotonic()
         if now < self._patience.get(key, 0.0):
             return False
-        self._patience[key] = now + _REPEAT
+        self._patience[key] = now + (_REPEAT if key else self._pause)
+        self._pause = self._pause if key else min(2 * self._pause, _REPEAT_MAX)
         return True
 
     def _line(self, line: int, begin: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Final
 
 from palaver import (
@@ -33,7 +33,6 @@ from palaver import (
     Say,
     Side,
     StillCalling,
-    StillEnlisting,
     Terminate,
     Unanswered,
     Undelivered,
@@ -47,21 +46,14 @@ from palaver_io.addresses import format_address
 from .escape import preview
 from .lines import EndOfInput, Input, Line
 from .parties import Parties, Party, UnclearError
+from .peer_help import HELP, explain_unknown
 from .peer_output import PeerOutput
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED
 from .terminal import Prompt
 
-HELP: Final = """\
-list                 who is there
-connect ID or NAME   ask somebody for a conversation
-accept [WHO]         take the call that rings
-reject [WHO] [WHY]   turn it down
-send MESSAGE         say something in the current conversation
-use WHO              make another conversation the current one
-terminate [WHO]      end a conversation, or your own call
-leave                end everything, tell the registry, and quit"""
-
-
+_FOREVER: Final = float("inf")
+_PATIENCE: Final = 30.0
+"""For how many seconds a script waits to be entered, unless `--timeout` says otherwise."""
 _TO_KNOW: Final = 1
 """The ref of a list that is only asked for to know names; those of people are 0."""
 
@@ -101,11 +93,11 @@ class PeerTalk:
         self._status = EXIT_OK
         self._is_entered = False
         self._id = 0
-        # When a registry that has never answered is given up.
-        self._give_up_at: float | None = None
         self._is_stopping = False
         self._has_departed = False
         self._at_end = False
+        # When a script that was never entered gives up.
+        self.due = _FOREVER
         # Lists that the registry was asked for and has not finished.
         self._lists = 0
         self._verbs: dict[str, Callable[[str, Line], None]] = {
@@ -155,8 +147,6 @@ class PeerTalk:
     def begin(self, address: Address) -> None:  # noqa: ARG002 - others learn it by the registry
         """Start."""
         self._output.enlisting(self._policy.name, format_address(self._policy.registry))
-        timeout = self._policy.timeout
-        self._give_up_at = None if timeout is None else monotonic() + timeout
         self._perform(Enlist())
 
     def take_notice(self, notice: Notice) -> None:
@@ -183,12 +173,21 @@ class PeerTalk:
             self._held.append(item)
         self._go_on()
 
+    def on_time(self) -> None:
+        """Give up: the registry does not answer, and nobody is there who could do so."""
+        where = format_address(self._policy.registry)
+        self._output.problem(
+            f"no answer from the registry at {where} within {self._patience:g} s; is "
+            "`palaver registry` running there? --timeout changes how long a script waits"
+        )
+        self.stop(EXIT_FAILURE)
+
     def stop(self, status: int = EXIT_OK) -> None:
         """End all calls and leave the registry; what was sent before still arrives."""
         self._status = max(self._status, status)
         if self._is_stopping:
             return
-        self._is_stopping = True
+        self._is_stopping, self.due = True, _FOREVER
         for line in self._held:
             self._lose(line, "everything was ended before")
         self._held.clear()
@@ -265,13 +264,6 @@ class PeerTalk:
         if isinstance(notice, Enlisted):
             self._is_entered, self._id = True, notice.id
             self._ask(Who(_TO_KNOW))
-        elif isinstance(notice, StillEnlisting):
-            is_late = self._give_up_at is not None and monotonic() >= self._give_up_at
-            if is_late and not self._id and not self._is_stopping:
-                where = format_address(self._policy.registry)
-                within = f"{self._policy.timeout:g} s"
-                self._output.problem(f"No answer from the registry at {where} within {within}.")
-                self.stop(EXIT_FAILURE)
         elif isinstance(notice, Replaced | EnlistRefused):
             self._has_departed = True
             if isinstance(notice, Replaced) or not self._is_entered:
@@ -311,6 +303,7 @@ class PeerTalk:
 
     def _go_on(self) -> None:
         """Obey what can be obeyed now, in order; at the end of input, leave when all is done."""
+        self._limit_patience()
         while self._held and not self._is_stopping:
             line = self._held[0]
             try:
@@ -327,6 +320,18 @@ class PeerTalk:
         if self._policy.is_interactive or (self._id and not self._is_waiting):
             self.stop()
 
+    @property
+    def _patience(self) -> float:
+        return self._policy.timeout or _PATIENCE
+
+    def _limit_patience(self) -> None:
+        """See that a script that was never entered does not wait for that for ever."""
+        policy = self._policy
+        if self._id or self._is_stopping or policy.is_interactive or policy.wait:
+            self.due = _FOREVER
+        elif self.due == _FOREVER and (self._held or self._at_end):
+            self.due = time.monotonic() + self._patience
+
     def _obey(self, line: Line) -> None:
         """Do what a line says. Raises NotYetError, UnclearError and UsageError."""
         if line.problem:
@@ -338,18 +343,10 @@ class PeerTalk:
             raise NotYetError
         known = self._verbs.get(verb.strip().lower())
         if known is None:
-            raise UnclearError(self._explain_unknown(verb, line.text.strip()))
+            raise UnclearError(explain_unknown(line.text, to_say=self.parties.current is not None))
         if known != self._send:
             rest = rest.strip()
         known(rest, line)
-
-    def _explain_unknown(self, verb: str, text: str) -> str:
-        """Say what to type instead: likely it was meant to be said, if somebody would hear it."""
-        also = ""
-        if self.parties.current is not None:
-            begin = text if len(text) <= 40 else f"{text[:37]}..."
-            also = f', or "send {begin}" to say it'
-        return f'there is no command "{verb[:40]}": type "help"{also}'
 
     def _list(self, _: str, __: Line) -> None:
         self._perform(Who())

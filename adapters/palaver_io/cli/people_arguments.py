@@ -160,8 +160,9 @@ def add_people_commands(
         "--timeout",
         metavar="S",
         type=take_seconds,
-        help="give up a call, or the registry, that does not answer within about S seconds "
-        "(default: keep trying)",
+        help="give up a call that is not answered within S seconds (default: keep trying); a "
+        "script waits as long for a registry that does not answer (default: 30 s; with --wait: for "
+        "ever)",
     )
     peer.add_argument("--wait", action="store_true", help="at the end of input, stay until Ctrl-C")
     peer.add_argument("-v", "--verbose", action="store_true", help="also tell what was delivered")

@@ -6,7 +6,6 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from palaver import (
@@ -33,7 +32,7 @@ from .network import REGISTRY, explain_bind_error, hint_at
 from .people_arguments import RegistryOptions
 from .screen import Screen
 from .session import CannotStartError
-from .state_file import write_whole
+from .state_file import StateFile
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from .telling import JsonTeller, PlainTeller, Teller
 from .terminal import Prompt
@@ -134,15 +133,20 @@ class RegistryTalk:
     wants_line = False
 
     def __init__(
-        self, perform: Callable[[Event], object], output: RegistryOutput, state: Path | None
+        self, perform: Callable[[Event], object], output: RegistryOutput, state: StateFile | None
     ) -> None:
         self.is_over = False
-        self.status = EXIT_OK
+        self._status = EXIT_OK
         self._perform = perform
         self._output = output
         self._state = state
-        self._is_kept = True
+        self._is_unkept = False
         self._rows: dict[int, tuple[Entry, str]] = {}
+
+    @property
+    def status(self) -> int:
+        """The exit status so far."""
+        return max(self._status, EXIT_FAILURE) if self._is_unkept else self._status
 
     @property
     def is_engaged(self) -> bool:
@@ -177,7 +181,7 @@ class RegistryTalk:
 
     def stop(self, status: int = EXIT_OK) -> None:
         """Tell all who are there that this registry goes away; the state stays as it is."""
-        self.status = max(self.status, status)
+        self._status = max(self._status, status)
         if not self.is_over:
             self._save()
             self.is_over = True
@@ -195,23 +199,21 @@ class RegistryTalk:
             self._perform(TakeSnapshot())
 
     def _write(self, data: bytes) -> None:
-        """Keep the state; of a failure tell once, until it works again."""
+        """Keep the state; tell once that it can't be kept, and once that it can again."""
         assert self._state is not None
+        was_unkept = self._is_unkept
         try:
-            write_whole(self._state, data)
+            self._state.write(data)
         except OSError as error:
-            self.status = EXIT_FAILURE
-            if self._is_kept:
+            self._is_unkept = True
+            if not was_unkept:
                 self._output.problem(
-                    f"can't keep the state in {self._state}: {error.strerror}; "
-                    "what changes from now on is lost in a restart"
+                    f"{_explain_state(self._state, error)}; what changes now is lost in a restart"
                 )
-            self._is_kept = False
         else:
-            if not self._is_kept:
-                self._output.hint(f"The state is kept in {self._state} again.")
-                self.status = EXIT_OK
-            self._is_kept = True
+            self._is_unkept = False
+            if was_unkept:
+                self._output.problem(f"the state is kept in {self._state.path} again")
 
 
 class RegistryCommand:
@@ -222,6 +224,7 @@ class RegistryCommand:
     def __init__(self, options: RegistryOptions) -> None:
         self.options = options
         self.machine = self._make_machine(None)
+        self._state = None if options.state is None else StateFile(options.state)
         self._output: RegistryOutput | None = None
 
     def make_output(self, screen: Screen, *, numbered: bool) -> RegistryOutput:  # noqa: ARG002
@@ -236,7 +239,8 @@ class RegistryCommand:
     def open_port(self) -> Port:
         """Open the socket, and take up the state. Raises CannotStartError."""
         options = self.options
-        snapshot = None if options.state is None else self._restore(options.state)
+        if self._state is not None:
+            self._restore(self._state)
         try:
             port = open_listener(options.host, options.port, tcp=options.tcp)
         except ValueError as error:
@@ -245,14 +249,8 @@ class RegistryCommand:
             where = options.host, options.port
             problem = explain_bind_error(error, REGISTRY, *where, tcp=options.tcp)
             raise CannotStartError(problem) from error
-        if options.state is not None and snapshot is not None:
-            # Not before the port is ours: else it may be the state of a registry that runs there.
-            try:
-                write_whole(options.state, snapshot)
-            except OSError as error:
-                port.close()
-                problem = f"can't keep the state in {options.state}: {error.strerror}"
-                raise CannotStartError(problem) from error
+        if self._state is not None:
+            self._keep_from_now_on(self._state, port)
         return port
 
     def make_talk(
@@ -263,7 +261,7 @@ class RegistryCommand:
     ) -> RegistryTalk:
         """Make what gives meaning; called after `make_output`."""
         assert self._output is not None
-        return RegistryTalk(perform, self._output, self.options.state)
+        return RegistryTalk(perform, self._output, self._state)
 
     def _make_machine(self, snapshot: bytes | None) -> Registry:
         options = self.options
@@ -276,20 +274,30 @@ class RegistryCommand:
             timing=options.timing,
         )
 
-    def _restore(self, path: Path) -> bytes:
-        """Go on with the state in a file, or with a new one, and give it."""
+    def _keep_from_now_on(self, state: StateFile, port: Port) -> None:
+        """Write the state now, and not when the first has come, who would rely on it."""
         try:
-            snapshot = path.read_bytes()
-        except FileNotFoundError:
-            (begun,) = self.machine.handle(TakeSnapshot(), 0.0)
-            assert isinstance(begun, Snapshot)
-            snapshot = begun.data
+            state.write(self.machine.snapshot())
         except OSError as error:
-            raise CannotStartError(f"can't read {path}: {error.strerror}") from error
+            port.close()
+            raise CannotStartError(_explain_state(state, error)) from error
+
+    def _restore(self, state: StateFile) -> None:
         try:
-            self.machine = self._make_machine(snapshot)
+            data = state.take()
+            if data is not None:
+                self.machine = self._make_machine(data)
+        except OSError as error:
+            raise CannotStartError(_explain_state(state, error)) from error
         except UsageError as error:
             raise CannotStartError(
-                f"{path}: {error}; move it away to begin with an empty table"
+                f"{state.path}: {error}; move it away to begin with an empty table"
             ) from error
-        return snapshot
+
+
+def _explain_state(state: StateFile, error: OSError) -> str:
+    if isinstance(error, BlockingIOError):
+        return (
+            f"can't keep the state in {state.path}: another `palaver registry` keeps its own there"
+        )
+    return f"can't keep the state in {state.path}: {error.strerror or error}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from palaver import Address, Event, Machine, Notice, PalaverError, Timing
 from palaver_io.port import Port
@@ -23,7 +23,7 @@ from .lines import EndOfInput, Input, Line, LineReader
 from .running import Running, start_driver
 from .screen import Screen
 from .signals import Redraw, Signal, queued_signals
-from .status import EXIT_FAILURE, EXIT_SIGNAL
+from .status import EXIT_FAILURE, EXIT_SIGNAL, EXIT_UNREAD
 from .telling import Teller
 from .terminal import Keys, Prompt, Terminal, find_terminal, stdin_is_terminal
 
@@ -99,6 +99,18 @@ class Talk(Protocol):
 
     def prompt(self) -> Prompt:
         """Give what stands in front of a line that is being typed now."""
+
+
+@runtime_checkable
+class TimedTalk(Protocol):
+    """A talk that also does something when nothing happens for long."""
+
+    @property
+    def due(self) -> float:
+        """When, on `time.monotonic`; infinity for never."""
+
+    def on_time(self) -> None:
+        """Do it."""
 
 
 class Command(Protocol):
@@ -188,8 +200,11 @@ class _Session:
             talk.begin(running.address)
             while not talk.is_over:
                 self._ask_for_line(talk)
-                running.wait_until(lambda: not inbox.is_empty)
-                self._take(inbox.get(running.perform), talk)
+                running.wait_until(lambda: not inbox.is_empty, _find_patience(talk))
+                if isinstance(talk, TimedTalk) and talk.due <= time.monotonic():
+                    talk.on_time()
+                if not inbox.is_empty:
+                    self._take(inbox.get(running.perform), talk)
         finally:
             if terminal is not None:
                 terminal.restore()
@@ -222,9 +237,11 @@ class _Session:
                 pass
         failure = self._screen.take_failure()
         if failure is not None:
-            if not isinstance(failure, BrokenPipeError):  # head(1) and the like have had enough
+            if isinstance(failure, BrokenPipeError):  # head(1) and the like have had enough
+                talk.stop(EXIT_UNREAD)
+            else:
                 self._output.problem(f"can't print: {failure.strerror}")
-            talk.stop(EXIT_FAILURE)
+                talk.stop(EXIT_FAILURE)
 
     def _take_input(self, item: Input, talk: Talk) -> None:
         if self._is_interactive and isinstance(item, Line) and not item.text.strip():
@@ -249,6 +266,13 @@ class _Session:
                 return
             if isinstance(item, Notice | Line):
                 self._take(item, talk)
+
+
+def _find_patience(talk: Talk) -> float | None:
+    """Give for how many seconds nothing needs to happen; None if for ever."""
+    if not isinstance(talk, TimedTalk) or talk.due == float("inf"):
+        return None
+    return max(0.0, talk.due - time.monotonic())
 
 
 def _stdin_descriptor() -> int | None:

@@ -13,3 +13,5 @@ EXIT_UNDELIVERED: Final = 3
 EXIT_SIGNAL: Final = 128
 """Plus the number of the signal: 130 for Ctrl-C."""
 EXIT_INTERRUPTED: Final = 130
+EXIT_UNREAD: Final = 141
+"""Nobody reads our output any more: what a shell says of a program that SIGPIPE has ended."""

@@ -101,10 +101,6 @@ class Channel:
         """Make the next tick send a packet even if there is nothing to say."""
         self._ping = True
 
-    def stay(self) -> None:
-        """Don't follow the peer any more."""
-        self._path.forget()
-
     def challenge(self, now: float) -> None:
         """Ask the peer for a sign of life; without one the link is soon dead."""
         self._ping = True
@@ -223,7 +219,9 @@ class Channel:
         outbox = self.outbox
         acked, lost = self.recovery.acknowledge(ack, now)
         for packet in acked:
-            outbox.acknowledged(packet.segments)
+            if packet.segments:
+                heard.progress = True
+                outbox.acknowledged(packet.segments)
             if packet.number == self._news:
                 self._news = None
         if lost:
@@ -231,7 +229,6 @@ class Channel:
         if ack.credit > outbox.credit:
             outbox.grant(ack.credit)
         if acked:
-            heard.progress = True
             self._note_waiting(now)
         return self._deliver(ack.wanted, heard)
 

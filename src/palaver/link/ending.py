@@ -24,6 +24,9 @@ def say_bye(link: Link, leave: Leave, now: float, out: list[Action]) -> None:
     link.farewell.until = now + link.context.timing.close_flush_max
     grant_time(link, now)
     link.channel.outbox.put_reserved(Bye(leave.reason, leave.text).encode())
+    if not link.context.streams:
+        # We may have moved, and have nothing to say from there while we wait for the peer's BYE.
+        link.channel.vigil.hasten(link.context.timing.close_ping)
     # Nobody will ask for what is held back any more.
     resume(link, None, now, out)
 
@@ -54,6 +57,7 @@ def linger(link: Link, _: None, now: float, out: list[Action]) -> None:
     else:
         stay = 3 * link.channel.recovery.rtt.probe_timeout()
         link.until = now + min(max(stay, timing.linger_min), timing.linger_max)
+    link.channel.vigil.hasten(None)
     tell_closed(link, None, now, out)
 
 
@@ -65,7 +69,6 @@ def rest(link: Link, _: None, now: float, __: list[Action]) -> None:
 
 def tell_closed(link: Link, _: None, __: float, out: list[Action]) -> None:
     """Tell that the link has ended, gracefully."""
-    link.channel.stay()
     end = link.farewell
     out.append(Closed(link.number, link.ref, end.reason, end.by, end.text, graceful=True))
 
@@ -108,7 +111,6 @@ def end_link(link: Link, reason: int, by: Side, text: str, out: list[Action]) ->
         if message.ref is not None:
             link.channel.counters.messages_undelivered += 1
             out.append(Undelivered(link.number, message.ref, reason))
-    link.channel.stay()
     out.append(Closed(link.number, link.ref, reason, by, text))
 
 

@@ -20,5 +20,5 @@ class Heard:
         self.delivered: Sequence[Pending] = ()
         self.close: Close | None = None
         self.violation: Reason | None = None
-        # Whether a segment came that is new, or an ACK that is.
+        # Whether a segment came that is new, or an ACK of a packet that carried some.
         self.progress = False

@@ -42,7 +42,7 @@ _FOREVER = float("inf")
 _LAST_NUMBERS = 1 << 16
 # Looking up a member of an Enum takes its time, where it is done for each packet.
 _OPEN, _SEND, _DATA = State.OPEN, Input.SEND, Input.DATA
-# The states in which packets go out.
+# The states in which packets go out, and in which the peer may move.
 _TALKING = CONVERSING | {State.LAST_ACK, State.LINGERING}
 
 
@@ -187,7 +187,7 @@ class Link(StateMachine):
         if (self.state, _DATA) not in TABLE:
             channel.counters.ignored += 1
             return False
-        if source != channel.address and (self.context.streams or self.state not in CONVERSING):
+        if source != channel.address and (self.context.streams or self.state not in _TALKING):
             channel.counters.foreign += 1
             return False
         heard = channel.receive(data, number, source, now)

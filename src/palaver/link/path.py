@@ -135,11 +135,6 @@ class PathWatch:
         self._asked = (*self._asked, (token, source))[-ANSWERS:]
         self.is_idle = False
 
-    def forget(self) -> None:
-        """Ask nobody any more: the link stays where it is."""
-        self._candidate = None
-        self._note_idle()
-
     def settle(self, token: bytes, source: Address) -> Candidate | None:
         """Give the candidate that a response proves, if it does."""
         candidate = self._candidate

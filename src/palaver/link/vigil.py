@@ -16,6 +16,7 @@ class Vigil:
 
     __slots__ = (
         "_credit_probe_at",
+        "_hurry",
         "_keepalive",
         "_suspect_since",
         "_timing",
@@ -28,6 +29,7 @@ class Vigil:
     def __init__(self, timing: Timing, jitter: float) -> None:
         """Make the vigil of one link; `jitter`, from 0 up to 1, spreads the keepalive."""
         self._timing = timing
+        self._hurry = _NEVER
         self._keepalive = timing.keepalive * (1 + timing.keepalive_jitter * (2 * jitter - 1))
         self.last_heard = 0.0
         self.last_sent = 0.0
@@ -43,7 +45,16 @@ class Vigil:
     def start(self, now: float) -> None:
         """Begin now."""
         self.last_heard = self.last_sent = now
-        self.due = now + self._keepalive
+        self.due = now + self._interval
+
+    def hasten(self, interval: float | None) -> None:
+        """Have a PING sent when nothing was sent for `interval` seconds; None for the usual."""
+        self._hurry = _NEVER if interval is None else interval
+        self.due = min(self.due, self.last_sent + self._interval)
+
+    @property
+    def _interval(self) -> float:
+        return min(self._keepalive, self._hurry)
 
     @property
     def is_suspicious(self) -> bool:
@@ -60,7 +71,7 @@ class Vigil:
 
         What was heard and sent meanwhile has only put it off.
         """
-        due = self.last_sent + self._keepalive
+        due = self.last_sent + self._interval
         since = self._waiting_since
         if since is not None:
             due = min(due, max(since, self.last_heard) + self._timing.dead_peer)
@@ -92,7 +103,7 @@ class Vigil:
         if self._credit_probe_at is not None and now >= self._credit_probe_at:
             self._credit_probe_at = None
             return True
-        return now >= self.last_sent + self._keepalive
+        return now >= self.last_sent + self._interval
 
     def note(self, now: float, *, in_flight: bool, more: bool) -> None:
         """Take note of whether packets are in flight, and whether there is more to send."""
@@ -118,8 +129,9 @@ class Vigil:
         dead_peer = self._timing.dead_peer
         return (
             self._keepalive,
+            self._hurry,
             self.last_heard + dead_peer - now,
-            self.last_sent + self._keepalive - now,
+            self.last_sent + self._interval - now,
             None if since is None else since + dead_peer - now,
             None if suspect is None else suspect - now,
             None if probe is None else probe - now,

@@ -80,7 +80,9 @@ def cross(peer: Peer, ours: Call, crossing: Crossing, now: float, out: list[Acti
 
 
 def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Action]) -> None:
-    """Take what the registry knows of one who calls."""
+    """Take what the registry knows of one who calls: in time, or when it rings already."""
+    if call.state is CallState.RINGING and entry is not None:
+        recognise(peer, entry, now, out)
     if call.state is not CallState.CHECKING:
         return
     if entry is None or not peer.client.is_from(peer._address_of(call.link), entry.address):
@@ -98,6 +100,19 @@ def check(peer: Peer, call: Call, entry: Entry | None, now: float, out: list[Act
         call.until = now + peer.timing.verify
     else:
         peer.step(call, CallInput.CHECKED, entry, now, out)
+
+
+def recognise(peer: Peer, entry: Entry, now: float, out: list[Action]) -> None:
+    """Take what the registry says of one whom we want to call for who it is that calls us."""
+    for call in peer.calls:
+        if (call.peer, call.era) != (entry.id, peer.client.era):
+            continue
+        if call.state is CallState.CHECKING:
+            check(peer, call, entry, now, out)
+        elif call.state is CallState.RINGING and peer.client.is_from(
+            peer._address_of(call.link), entry.address
+        ):
+            call.name, call.address, call.verified = entry.name, entry.address, True
 
 
 def is_left_over(peer: Peer, call: Call) -> bool:

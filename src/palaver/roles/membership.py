@@ -72,6 +72,8 @@ class Request:
 
     purpose: Purpose
     subject: int
+    after: int = 0
+    """The id above which a list was asked for."""
 
 
 class Membership:
@@ -225,11 +227,13 @@ class Membership:
     def _be_answered(
         self, peer: Peer, answer: Found | Inactive | Page, now: float, out: list[Action]
     ) -> None:
-        request = self.requests.pop(answer.request, None)
-        is_list = request is not None and request.purpose is Purpose.LIST
-        if request is None or is_list != isinstance(answer, Page):
+        request = self.requests.get(answer.request)
+        if request is None or not _fits(answer, request):
+            # What was asked stays so, until the end of the link is told.
             peer._give_up(self.link, Reason.PROTOCOL_ERROR, now, out)
-        elif isinstance(answer, Page):
+            return
+        del self.requests[answer.request]
+        if isinstance(answer, Page):
             out.append(Present(request.subject, answer.entries, answer.more))
         else:
             entry = answer.entry if isinstance(answer, Found) else None
@@ -307,6 +311,14 @@ class Membership:
             self._last_request,
             self._wait,
         )
+
+
+def _fits(answer: Found | Inactive | Page, request: Request) -> bool:
+    """Tell whether this is an answer to that."""
+    if not isinstance(answer, Page):
+        return request.purpose is not Purpose.LIST
+    is_above = not answer.entries or answer.entries[0].id > request.after
+    return request.purpose is Purpose.LIST and is_above
 
 
 _MESSAGES: dict[type[RegistryMessage], ClientInput] = {

@@ -48,7 +48,7 @@ from palaver.wire.peer import (
 from palaver.wire.registry import MAX_PORT, Entry, RegistryMessage, decode_registry
 
 from . import peer_events as told
-from .being_called import be_rung, check, is_left_over
+from .being_called import be_rung, check, is_left_over, recognise
 from .call_actions import ACTIONS, RING_REF
 from .calls import Call, Calls
 from .duo_events import Say
@@ -174,7 +174,8 @@ class Peer(Role[PeerMessage | RegistryMessage]):
                 raise UsageError(f"an id is from 1 to {registry.MAX_ID}, not {event.after}")
             if not client.can_ask:
                 raise UsageError("the registry can't be asked now: it is away, or was asked much")
-            client.ask(self, Request(Purpose.LIST, event.ref), event.after, now, out)
+            request = Request(Purpose.LIST, event.ref, event.after)
+            client.ask(self, request, event.after, now, out)
         else:
             raise UsageError(f"a Peer does not take {type(event).__name__}")
 
@@ -362,7 +363,9 @@ class Peer(Role[PeerMessage | RegistryMessage]):
             self._call_up(call, entry, now, out)
 
     def _call_up(self, call: Call, entry: Entry, now: float, out: list[Action]) -> None:
+        recognise(self, entry, now, out)
         if call.state is not CallState.LOOKING:
+            # It is over, or has crossed one of theirs, now or before.
             self.ignored += 1
             return
         era = self.client.era

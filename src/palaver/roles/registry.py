@@ -43,6 +43,7 @@ from palaver.wire.registry import (
 )
 
 from .autosave import Autosave
+from .registry_contest import Contest
 from .registry_events import Gone, Joined, Retire, Snapshot, TakeSnapshot, Why
 from .registry_table import SECRET_SIZE, RegistryTable, Row
 from .role import Options, Role
@@ -62,26 +63,14 @@ _ANNOUNCEMENT = 2
 """The refs of what the registry sends and wants to know the fate of."""
 
 
-class _Contest:
-    """One who claims a name, until the one who has it was seen to be alive, or not to be."""
-
-    __slots__ = ("claim", "link", "until")
-
-    def __init__(self, link: int, claim: Register, until: float) -> None:
-        self.link = link
-        self.claim = claim
-        self.until = until
-
-
 class Registry(Role[RegistryMessage]):
     """A registry at one address.
 
     `max_entries` bounds who may be there. `snapshot` is what `snapshot()` gave before a restart:
     those that were there then get their ids back, and for a while nobody else gets their names.
     With `snapshot_every`, in seconds, it tells a `Snapshot` when the table has changed: at once, or
-    if there were many of late, that often (`autosave`).
-
-    Takes `TakeSnapshot` and `Retire`. Tells `Joined`, `Gone` and `Snapshot`.
+    if there were many of late, that often (`autosave`). It takes `TakeSnapshot` and `Retire`, and
+    tells `Joined`, `Gone` and `Snapshot`.
     """
 
     __slots__ = (
@@ -90,6 +79,7 @@ class Registry(Role[RegistryMessage]):
         "_contending",
         "_contests",
         "_entered",
+        "_is_retired",
         "_roster",
         "_streams",
         "_table",
@@ -127,9 +117,10 @@ class Registry(Role[RegistryMessage]):
         # Links that nobody was entered on, and until when that may last, soonest first.
         self._unmet: OrderedDict[int, float] = OrderedDict()
         # By folded name, the oldest first; and the names that links wait for.
-        self._contests: OrderedDict[str, _Contest] = OrderedDict()
+        self._contests: OrderedDict[str, Contest] = OrderedDict()
         self._contending: dict[int, str] = {}
         self._begun = False
+        self._is_retired = False
         self._roster = Roster(self._timing.roster)
 
     # Getters
@@ -161,10 +152,17 @@ class Registry(Role[RegistryMessage]):
         if isinstance(event, TakeSnapshot):
             out.append(Snapshot(self._table.snapshot()))
         elif isinstance(event, Retire):
-            for link in list(self._open):
-                self._pass_on(Leave(link, Reason.SHUTTING_DOWN), now, out)
+            self._retire(now, out)
         else:
             super()._do(event, now, out)
+
+    def _retire(self, now: float, out: list[Action]) -> None:
+        """Enter nobody any more, end all links, and leave to a successor all who were there."""
+        if self._autosave is not None and self._autosave.is_due:
+            out.append(Snapshot(self._table.snapshot()))
+        self._is_retired, self._autosave = True, None
+        for link in list(self._open):
+            self._pass_on(Leave(link, Reason.SHUTTING_DOWN), now, out)
 
     # Time
 
@@ -206,13 +204,18 @@ class Registry(Role[RegistryMessage]):
     def _decode(self, _: str, message: bytes, /) -> RegistryMessage | None:
         return decode_registry(message)
 
-    def _opened(self, opened: Opened, now: float, _: list[Action], /) -> None:
+    def _opened(self, opened: Opened, now: float, out: list[Action], /) -> None:
+        if self._is_retired:
+            self._pass_on(Leave(opened.link, Reason.SHUTTING_DOWN), now, out)
+            return
         self._unmet[opened.link] = now + self._timing.introduce
 
     def _heard(
         self, opened: Opened, message: RegistryMessage, now: float, out: list[Action], /
     ) -> None:
         link = opened.link
+        if self._is_retired:
+            return
         if self._is_claim(message, link):
             self._register(link, message, now, out)
         elif link not in self._entered:
@@ -340,7 +343,7 @@ class Registry(Role[RegistryMessage]):
     ) -> None:
         """See whether the one who has the name is alive, before its claim is turned down."""
         key = fold_name(holder.name)
-        self._contests[key] = _Contest(link, claim, now + self._timing.contest)
+        self._contests[key] = Contest(link, claim, now + self._timing.contest)
         self._contending[link] = key
         try:
             self._pass_on(Send(holder.link, RollCall().encode(), _ROLL_CALL), now, out)
@@ -355,7 +358,7 @@ class Registry(Role[RegistryMessage]):
         self._give_up(row.link, Reason.DEAD, now, out)
         self._erase(row.link, Why.VANISHED, now, out)
 
-    def _end_contest(self, name: str) -> _Contest | None:
+    def _end_contest(self, name: str) -> Contest | None:
         contest = self._contests.pop(fold_name(name), None)
         if contest is not None:
             del self._contending[contest.link]
@@ -372,18 +375,16 @@ class Registry(Role[RegistryMessage]):
         self._has_changed()
         out.append(Gone(self._entry(row, now), why))
         contest = self._end_contest(row.name)
-        if contest is not None:
+        if contest is not None and not self._is_retired:
             self._register(contest.link, contest.claim, now, out)
 
     # Answering
 
     def _look_up(self, link: int, asked: Lookup, now: float, out: list[Action]) -> None:
         row = self._table.by_id(asked.id) if asked.id else self._table.by_name(asked.name)
-        if row is None:
-            answer = Inactive(asked.request).encode()
-        else:
-            answer = Found(asked.request, self._entry(row, now)).encode()
-        self._tell(link, answer, now, out)
+        request = asked.request
+        answer = Inactive(request) if row is None else Found(request, self._entry(row, now))
+        self._tell(link, answer.encode(), now, out)
 
     def _list(self, link: int, asked: List, now: float, out: list[Action]) -> None:
         entries: list[Entry] = []
@@ -403,8 +404,7 @@ class Registry(Role[RegistryMessage]):
             self._autosave.is_due = True
 
     def _row(self, link: int) -> Row | None:
-        number = self._entered.get(link)
-        return None if number is None else self._table.by_id(number)
+        return self._table.by_id(self._entered.get(link, 0))  # nobody has the id 0
 
     def _entry(self, row: Row, now: float) -> Entry:
         """Give an entry as others are told of it: at the address where its owner is now."""
@@ -445,5 +445,6 @@ class Registry(Role[RegistryMessage]):
             tuple((link, until - now) for link, until in self._unmet.items()),
             tuple((n, c.link, c.claim, c.until - now) for n, c in self._contests.items()),
             self._roster.key(now),
+            self._is_retired,
             None if self._autosave is None else self._autosave.key(now),
         )

@@ -25,7 +25,11 @@ class TakeSnapshot(Event):
 
 @value
 class Retire(Event):
-    """End all links because this registry is going away; its clients will look for another."""
+    """End all links because this registry is going away, and enter nobody from now on.
+
+    The table as it is now is what a successor is to have: with `snapshot_every` the last `Snapshot`
+    has it, and none follows; else ask for one before.
+    """
 
 
 @value

@@ -16,7 +16,7 @@ from struct import Struct, error
 from zlib import crc32
 
 from palaver.machine import Address, UsageError, copy_slots
-from palaver.wire.names import fold_name
+from palaver.wire.names import MAX_NAME, fold_name
 from palaver.wire.registry import MAX_ID, TOKEN_SIZE
 
 from .registry_ids import SortedIds
@@ -198,6 +198,10 @@ class RegistryTable:
             self._kept[number] = until
 
     def _keep(self, number: int, name: str) -> None:
+        # What characters are in it doesn't matter: it is shown to nobody, and which ones a name may
+        # have depends on the version of Unicode.
+        if not number or not 0 < len(name.encode()) <= MAX_NAME:
+            raise UsageError(f"there can't be an entry {number}, {name!r}")
         self.enter(name, _NOWHERE, 0, 0.0, number)
         self._kept[number] = _FOREVER
 

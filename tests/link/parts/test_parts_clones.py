@@ -364,7 +364,6 @@ SPECIMENS: list[Specimen[Any]] = [
             lambda watch: watch.packets(1.0, NOW),
             lambda watch: watch.credit(("new", 1), 100),
             lambda watch: watch.ask(b"12345678", ("new", 1)),
-            PathWatch.forget,
             lambda watch: watch.see(("old", 1), 50, NOW, here=True),
             lambda watch: watch.see(("newer", 1), 50, NOW, here=False),
         ],

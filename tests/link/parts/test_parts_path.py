@@ -142,18 +142,6 @@ def test_an_address_that_failed_may_try_again() -> None:
     assert made.settle(token(made, 8.0, NEW), NEW) is not None
 
 
-def test_the_link_can_be_told_to_stay() -> None:
-    made = watch()
-    made.see(NEW, 1000, 1.0, here=False)
-    proof = token(made, 1.0, NEW)
-    made.ask(b"12345678", HOME)
-    made.forget()
-    assert made.settle(proof, NEW) is None
-    # What the peer asks is answered all the same.
-    assert sent(made, 2.0) == [(PathResponse(b"12345678"), HOME)]
-    assert made.is_idle
-
-
 def test_tokens_differ_between_links() -> None:
     tokens = set()
     for secret in (bytes(32), bytes(range(32))):

@@ -87,8 +87,12 @@ def find_refusal(hub: Hub, join: Join) -> Refused | None:
         return Refused(JoinRefusal.NAME_TAKEN, suggest(name, taken))
     if room is not None:
         return Refused(JoinRefusal.ROOM_FULL) if len(room.present) >= hub.rules.members else None
-    has_place = len(hub.rooms) < hub.rules.rooms or any(r.is_empty for r in hub.rooms.values())
-    return None if has_place else Refused(JoinRefusal.NO_MORE_ROOMS)
+    return None if has_room_to_open(hub) else Refused(JoinRefusal.NO_MORE_ROOMS)
+
+
+def has_room_to_open(hub: Hub) -> bool:
+    """Tell whether there may be another room."""
+    return len(hub.rooms) < hub.rules.rooms or any(r.is_empty for r in hub.rooms.values())
 
 
 def admit(hub: Hub, seat: Seat, join: Join, now: float, out: list[Action]) -> None:

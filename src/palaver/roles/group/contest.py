@@ -24,7 +24,7 @@ from .states import SeatInput
 if TYPE_CHECKING:
     from .hub import Hub
 
-LATE, CONTEST = 0, 5
+CONTEST = 5
 
 
 class Contest:
@@ -52,7 +52,6 @@ def contest(
 ) -> None:
     """Ask the one who has the name for a sign of life."""
     join, holder = subject
-    hub.timers.clear((LATE, seat.number))
     seat.rival = holder.number
     hub.contests[holder.number] = Contest(seat, join)
     hub.timers.set((CONTEST, holder.number), now + hub.rules.contest)

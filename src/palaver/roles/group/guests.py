@@ -13,9 +13,9 @@ from palaver.wire.group import MAX_ROOM, check_post
 from palaver.wire.group_log import Coming, Posted
 from palaver.wire.names import is_name, suggest, tidy
 
-from . import relay
+from . import admission, relay
 from .events import AdmitGuest, DismissGuest, GuestPost, MemberCame, MemberWent, PostRelayed
-from .room import Room, Seat
+from .room import Seat
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -36,7 +36,7 @@ def admit_guest(hub: Hub, event: AdmitGuest, now: float, out: list[Action]) -> N
     number = hub.open_room(room_name)
     room = None if number is None else hub.rooms[number]
     name = "" if room is None else suggest(event.name, room.names)
-    if number is None or room is None or not name or _is_full(hub, room):
+    if number is None or room is None or not name or not places(hub, room_name):
         raise UsageError(f"the room {event.room!r} has no place for another guest")
     guest = Seat(event.guest, event.guest, event.address)
     guest.room, guest.name = number, name
@@ -83,10 +83,21 @@ def dismiss_guest(hub: Hub, event: DismissGuest, now: float, out: list[Action]) 
     relay.note_growth(hub, guest.room, now, out)
 
 
+def places(hub: Hub, room_name: str) -> int:
+    """Tell how many more guests a room takes."""
+    number = hub.room_names.get(admission.room_key(room_name))
+    if number is not None:
+        room = hub.rooms[number]
+        return max(0, hub.rules.members - len(room.present) - len(room.guests))
+    return hub.rules.members if admission.has_room_to_open(hub) else 0
+
+
+def is_held(hub: Hub, room_name: str) -> bool:
+    """Tell whether the posts of a room wait, so that what guests say is dropped."""
+    number = hub.room_names.get(admission.room_key(room_name))
+    return number is not None and hub.rooms[number].held
+
+
 def _find(hub: Hub, number: int) -> Seat | None:
     found = (room.guests.get(number) for room in hub.rooms.values())
     return next((guest for guest in found if guest is not None), None)
-
-
-def _is_full(hub: Hub, room: Room) -> bool:
-    return len(room.present) + len(room.guests) >= hub.rules.members

@@ -37,7 +37,7 @@ from .events import (
     PostTaken,
     WentOut,
 )
-from .rules import MemberRules
+from .rules import MAX_MEMBERS, MemberRules
 from .states import GIVE_UP, LATE, OVERDUE, REDIAL, MemberInput, MemberState
 
 if TYPE_CHECKING:
@@ -309,6 +309,8 @@ def take_entry(
         out.append(PostHeard(link, number, entry.name, entry.text))
     elif isinstance(entry, Joined):
         one.members[entry.name] = None
+        if len(one.members) > MAX_MEMBERS:
+            return False
         out.append(CameIn(link, number, entry.name, Coming(entry.how)))
     elif isinstance(entry, Left):
         one.members.pop(entry.name, None)

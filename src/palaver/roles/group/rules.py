@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 from palaver.machine import UsageError
 from palaver.wire.group_log import MAX_TEXT
 
+MAX_MEMBERS = 0xFFFF
+"""Members of a room, at any hub: ADMITTED can announce no more."""
+
 
 @dataclass(frozen=True)
 class HubRules:
@@ -48,7 +51,7 @@ class HubRules:
                 raise UsageError(f"HubRules.{field.name} can't be {number}")
         if self.log_bytes < 2 * MAX_TEXT:
             raise UsageError(f"HubRules.log_bytes must be at least {2 * MAX_TEXT}")
-        if self.members > 0xFFFF:
+        if self.members > MAX_MEMBERS:
             raise UsageError("HubRules.members must be at most 65,535")
 
 

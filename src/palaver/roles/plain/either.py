@@ -25,6 +25,7 @@ from palaver.machine import (
     copy_slots,
 )
 from palaver.roles.duo import Duo
+from palaver.roles.group import guests
 from palaver.roles.group.events import (
     LOBBY,
     AdmitGuest,
@@ -170,7 +171,9 @@ class EitherHub(_Either):
         return self.hub, self.plain
 
     def _take(self, event: Event, now: float, out: list[Action], /) -> None:
-        if self._is_for_both(event):
+        if isinstance(event, Tick):
+            self._tick(event, now, out)
+        elif self._is_for_both(event):
             # Those with plain text first: the log tells of their going before it is closed.
             self._take_plain(event, now, out)
             self._take_hub(event, now, out)
@@ -178,6 +181,15 @@ class EitherHub(_Either):
             self._take_plain(event, now, out)
         else:
             self._take_hub(event, now, out)
+
+    def _tick(self, tick: Tick, now: float, out: list[Action]) -> None:
+        """Tick both, again if one has led to something that the other is to send."""
+        while True:
+            self._take_plain(tick, now, out)
+            self._take_hub(tick, now, out)
+            due = self.deadline
+            if due is None or due > now:
+                return
 
     def _take_hub(self, event: Event, now: float, out: list[Action]) -> None:
         """Have the hub take an event, and pass on to plain text what is said in the lobby."""
@@ -189,6 +201,8 @@ class EitherHub(_Either):
 
     def _take_plain(self, event: Event, now: float, out: list[Action]) -> None:
         """Have the relay take an event, and tell the hub of its guests."""
+        self.plain.places = guests.places(self.hub, LOBBY)
+        self.plain.is_held = guests.is_held(self.hub, LOBBY)
         self._translate(self.plain.handle(event, now), now, out)
 
     def _translate(self, actions: Iterable[Action], now: float, out: list[Action]) -> None:
@@ -198,7 +212,7 @@ class EitherHub(_Either):
                 guest = AdmitGuest(action.link, action.name, action.address)
                 try:
                     out += self.hub.handle(guest, now)
-                except UsageError:  # the lobby is full
+                except UsageError:  # there is no name that it could have
                     refused.add(action.link)
             elif isinstance(action, PostRelayed):
                 if action.link not in refused:

@@ -76,6 +76,8 @@ class PlainRelay(StateMachine):
         "_streams",
         "_wire",
         "counts",
+        "is_held",
+        "places",
         "rules",
         "streams",
         "timers",
@@ -88,8 +90,12 @@ class PlainRelay(StateMachine):
         self.streams = streams
         self.timers: Timers[tuple[int, int]] = Timers()
         self.counts = dict.fromkeys(
-            ("posts", "sent", "too_fast", "turned_down", "withheld", "foreign"), 0
+            ("posts", "sent", "too_fast", "turned_down", "withheld", "dropped", "foreign"), 0
         )
+        # Beside a hub: how many more its room takes, and whether that drops posts for now (T-13).
+        # Whoever has put the relay there keeps both up to date.
+        self.places: float = float("inf")
+        self.is_held = False
         self._by_address: dict[Address, PlainMember] = {}
         self._by_number: dict[int, PlainMember] = {}
         self._streams = Streams(rules.piece)
@@ -190,6 +196,12 @@ class PlainRelay(StateMachine):
         if known is not None and known[0].has_rest:
             self._hear(address, known[0].finish(), now, out)
 
+    def _end_stream(self, address: Address) -> None:
+        """Have a stream ended, if one is there."""
+        if self._streams.get(address) is not None:
+            self._drop_stream(address)
+            self._wire.append(Disconnect(address))
+
     def _drop_stream(self, address: Address) -> None:
         known = self._streams.get(address)
         if known is not None:
@@ -205,14 +217,14 @@ class PlainRelay(StateMachine):
         member = self._by_address.get(address)
         if is_exit(text):
             self._part(address, Going.LEFT, Reason.LEFT, out)
-            if self._streams.get(address) is not None:  # of somebody who was never a member
-                self._drop_stream(address)
-                self._wire.append(Disconnect(address))
+            self._end_stream(address)  # of somebody who was never a member
             return
         if member is None:
             member = self._admit(address, text, now, out)
             if member is None:
                 self.counts["turned_down"] += 1
+                if self.places < 1:
+                    self._end_stream(address)
                 return
         member.heard_at = now
         member.ends_lines = ends_line(data)
@@ -225,6 +237,9 @@ class PlainRelay(StateMachine):
             self._posts = Bucket(self.rules.posts_of_all, self.rules.posts_of_all_burst, now)
         if not member.posts.take(now) or not self._posts.take(now):
             self.counts["too_fast"] += 1
+            return
+        if self.is_held:
+            self.counts["dropped"] += 1
             return
         self.counts["posts"] += 1
         said = without_name(text, member.name) if member.name else text
@@ -240,7 +255,7 @@ class PlainRelay(StateMachine):
             self._newcomers = Bucket(rules.newcomers, rules.newcomers_burst, now)
         host = host_of(address)
         neighbours = sum(host_of(one) == host for one in self._by_address)
-        if self._disbanded or neighbours >= rules.members_per_host:
+        if self._disbanded or self.places < 1 or neighbours >= rules.members_per_host:
             return None
         silent = None
         if len(self._by_address) >= rules.members:
@@ -252,6 +267,7 @@ class PlainRelay(StateMachine):
         if silent is not None:
             self._part(silent.address, Going.LOST, Reason.DEAD, out)
         self._last -= 1
+        self.places -= 1
         member = PlainMember(self._last, address, rules, now, is_proven=self.streams)
         member.name = name_of(text)
         taken = {fold_name(one.shown) for one in self._by_address.values()}
