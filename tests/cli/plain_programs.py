@@ -6,12 +6,10 @@ turns, over UDP and TCP, and a group that is relayed.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -113,34 +111,7 @@ except EOFError:
 
 
 def find_netcat() -> str | None:
-    """Find netcat of the OpenBSD kind; a root of a Debian without it gets it, if that works."""
-    found = _openbsd_netcat()
-    if found is not None or os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return found
-    # Tests may run side by side, but apt-get does not.
-    with (Path(tempfile.gettempdir()) / "palaver-tests-netcat.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _openbsd_netcat() is None:
-            _install_netcat()
-    return _openbsd_netcat()
-
-
-def _install_netcat() -> None:
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "netcat-openbsd"]):
-        try:
-            subprocess.run(
-                ["apt-get", "-qq", *command],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=60,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return
-
-
-def _openbsd_netcat() -> str | None:
+    """Find netcat of the OpenBSD kind: the others have other options."""
     path = shutil.which("nc.openbsd") or shutil.which("nc")
     if path is None:
         return None
@@ -224,7 +195,7 @@ class Programs:
         if self._netcat is None:
             self._netcat = find_netcat()
         if self._netcat is None:
-            pytest.skip("netcat-openbsd is not here: apt-get install netcat-openbsd")
+            pytest.skip("there is no netcat of the OpenBSD kind: apt-get install netcat-openbsd")
         return self._start(self._netcat, *arguments)
 
     def clean_up(self) -> None:

@@ -20,6 +20,7 @@ from palaver import (
     Reason,
     RegistryAway,
     Ringing,
+    Say,
     Side,
     StillEnlisting,
     UsageError,
@@ -48,6 +49,7 @@ class Desk:
     ) -> None:
         self.is_away = False
         self.asked: list[Event] = []
+        self.said: list[Event] = []
         self._capsys = capsys
         self.output = output = PlainPeerOutput(Screen(), verbose=False, numbered=False)
         policy = PeerPolicy(
@@ -64,6 +66,8 @@ class Desk:
     def _perform(self, event: Event) -> None:
         if isinstance(event, Depart):
             self.talk.take_notice(Departed(acknowledged=False))
+        if isinstance(event, Say):
+            self.said.append(event)
         if isinstance(event, Who):
             if self.is_away:
                 raise UsageError("the registry can't be asked now")
@@ -162,6 +166,24 @@ def test_to_call_oneself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         desk.talk.take_notice(Calling(link, 0, who))
         desk.talk.take_notice(needless(link))
         assert "That is you." in desk.printed
+
+
+def test_a_text_without_a_command_is_not_said_but_how_to_say_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    desk.talk.take_input(Line(1, "hello, Bob"))
+    printed = desk.printed
+    assert 'there is no command "hello,": type "help"' in printed
+    assert "send" not in printed  # nobody would hear it
+    desk.talk.take_notice(Calling(1, 0, "Bob"))
+    desk.talk.take_notice(CallOpened(1, 0, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_input(Line(2, "hello, Bob"))
+    assert 'type "help", or "send hello, Bob" to say it' in desk.printed
+    desk.talk.take_input(Line(3, "x" * 4000))
+    assert f'"send {"x" * 37}..." to say it' in desk.printed
+    assert desk.said == []
 
 
 def test_a_script_at_its_end_waits_so_long_to_be_entered_and_no_longer(

@@ -91,8 +91,10 @@ def test_a_peer_without_any_input_still_learns_that_its_name_is_taken(
         ("selectors", ()),
         ("asyncio", ()),
         ("blocking", BAD),
+        ("selectors", BAD),
         ("asyncio", BAD),
         ("blocking", ("--tcp",)),
+        ("selectors", ("--tcp",)),
         ("asyncio", ("--tcp",)),
     ],
 )
@@ -151,7 +153,7 @@ def test_three_people_and_a_registry_through_every_command(
     assert cid.out == ["Ann: to Cid", "Ann: Cid again"]
 
 
-@pytest.mark.parametrize("driver", ["blocking", "asyncio"])
+@pytest.mark.parametrize("driver", ["blocking", "selectors", "asyncio"])
 def test_scripts_over_a_bad_network_lose_nothing(processes: Processes, driver: str) -> None:
     town = Town(processes, *BAD, "--seed", "1")
     bob = town.peer("Bob", "--accept", "all", "--wait", *BAD, "--seed", "2", "--driver", driver)

@@ -28,18 +28,15 @@ from palaver_io.cli.arguments import DRIVERS
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 each_driver = pytest.mark.parametrize("driver", DRIVERS)
-# A process takes a while to start, so not all with all; but each driver over both, and both ways.
-WAYS = [
-    ("blocking", "palaver", False),
-    ("blocking", "other", True),
-    ("selectors", "other", False),
-    ("selectors", "palaver", True),
-    ("asyncio", "palaver", False),
-    ("asyncio", "other", True),
+ALL_WAYS = [
+    (driver, who, tcp)
+    for driver in DRIVERS
+    for tcp in (False, True)
+    for who in ("palaver", "other")
 ]
-WAY_NAMES = [f"{driver}-{who}-{'tcp' if tcp else 'udp'}" for driver, who, tcp in WAYS]
-each_end = pytest.mark.parametrize(("driver", "ender", "tcp"), WAYS, ids=WAY_NAMES)
-each_beginning = pytest.mark.parametrize(("driver", "first", "tcp"), WAYS, ids=WAY_NAMES)
+WAY_NAMES = [f"{driver}-{who}-{'tcp' if tcp else 'udp'}" for driver, who, tcp in ALL_WAYS]
+each_end = pytest.mark.parametrize(("driver", "ender", "tcp"), ALL_WAYS, ids=WAY_NAMES)
+each_beginning = pytest.mark.parametrize(("driver", "first", "tcp"), ALL_WAYS, ids=WAY_NAMES)
 each_way = pytest.mark.parametrize(
     ("driver", "tcp"),
     [("blocking", True), ("selectors", False), ("asyncio", False), ("asyncio", True)],
@@ -131,8 +128,10 @@ def test_a_simple_server_talks_with_a_caller(
 
 
 @pytest.mark.smoke
-def test_a_group_of_simple_clients(palaver: Processes, others: Programs) -> None:
-    hub = palaver.start("hub", "127.0.0.1:0", "--plain", "--json", stdin=subprocess.DEVNULL)
+@each_driver
+def test_a_group_of_simple_clients(palaver: Processes, others: Programs, driver: str) -> None:
+    plain = ("--json", *options(driver, tcp=False))
+    hub = palaver.start("hub", "127.0.0.1:0", *plain, stdin=subprocess.DEVNULL)
     port = str(hub.wait_for_event("listening")["port"])
     names = ["Ryo", "Hilmi", "Cy"]
     clients = {name: others.python(GROUP_CLIENT, port, name) for name in names}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from typing import TypeVar
+from zlib import crc32
 
 from io_support import PATIENCE
 from stage_support import Actor, Stage
@@ -19,12 +20,14 @@ from palaver import (
     Enlist,
     Enlisted,
     Event,
+    Limits,
     Notice,
     Peer,
     Registry,
     Timing,
     UsageError,
 )
+from palaver.sim import FaultInjector, Faults
 from palaver_io.opening import open_listener
 
 N = TypeVar("N", bound=Notice)
@@ -37,21 +40,39 @@ SOON_MISSED = Timing(linger_min=0.01, linger_max=0.05, dead_peer=2.0, keepalive=
 class Town(Stage):
     """The registry, and whoever has come."""
 
-    def __init__(self, driver: str, transport: str, timing: Timing = STEADY) -> None:
+    def __init__(
+        self,
+        driver: str,
+        transport: str,
+        timing: Timing = STEADY,
+        faults: Faults | None = None,
+    ) -> None:
         super().__init__(transport)
         self._driver = driver
         self._timing = timing
+        self._faults = faults
         self.address: Address = ("127.0.0.1", 0)
         self.registry = self.open()
 
     def open(self, snapshot: bytes | None = None) -> Actor:
         """Open the registry: anywhere at first, and later where it was."""
         machine = Registry(os.urandom, snapshot=snapshot, streams=self.streams, timing=self._timing)
-        registry = self.listen(machine, self._driver, self.address)
+        registry = self.listen(
+            machine, self._driver, self.address, injector=self.injector("registry")
+        )
         self.address = registry.address
         return registry
 
-    def enter(self, name: str, driver: str = "") -> Actor:
+    @property
+    def is_bad(self) -> bool:
+        """Whether the network loses things."""
+        return self._faults is not None
+
+    def injector(self, name: str) -> FaultInjector | None:
+        """Give what spoils all that somebody sends, the same way each time."""
+        return None if self._faults is None else FaultInjector(self._faults, crc32(name.encode()))
+
+    def enter(self, name: str, driver: str = "", limits: Limits | None = None) -> Actor:
         """Have somebody come, and wait until the registry has them."""
         port = open_listener("127.0.0.1", 0, tcp=self.streams)
         machine = Peer(
@@ -61,8 +82,9 @@ class Town(Stage):
             port=port.address[1] if self.streams else 0,
             streams=self.streams,
             timing=self._timing,
+            limits=limits or Limits(),
         )
-        person = self.put(machine, driver or self._driver, port)
+        person = self.put(machine, driver or self._driver, port, injector=self.injector(name))
         person.do(Enlist())
         person.id = self.expect(person, Enlisted).id
         return person

@@ -84,9 +84,15 @@ class Party(Stage):
         return None if self.faults is None else FaultInjector(self.faults, crc32(name.encode()))
 
     def join(
-        self, name: str, *, room: str = "lobby", backlog: int = 0, limits: Limits | None = None
+        self,
+        name: str,
+        driver: str = "",
+        *,
+        room: str = "lobby",
+        backlog: int = 0,
+        limits: Limits | None = None,
     ) -> Actor:
-        member = self.arrive(name, limits=limits)
+        member = self.arrive(name, driver, limits)
         member.do(JoinRoom(self.hub.address, name, room, backlog=backlog))
         self.expect(member, Entered)
         return member
@@ -227,13 +233,15 @@ def test_who_takes_nothing_is_dropped_and_the_others_go_on(way: Way) -> None:
         party.end()
 
 
+@pytest.mark.parametrize("mixed", [False, True], ids=["alike", "mixed"])
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_bad_network_changes_nothing_in_the_order(driver: str) -> None:
+def test_a_bad_network_changes_nothing_in_the_order(driver: str, mixed: bool) -> None:
     faults = Faults(loss=0.2, duplicate=0.1, reorder=0.1, corrupt=0.05)
     party = Party(Way(driver, "udp"), faults=faults)
     try:
         names = ["Ann", "Bob", "Cy"]
-        members = [party.join(name) for name in names]
+        drivers = DRIVERS if mixed else [driver] * 3
+        members = [party.join(*one) for one in zip(names, drivers, strict=True)]
         for number in range(20):
             for name, member in zip(names, members, strict=True):
                 member.do(Post(1, f"{name} {number}", number))

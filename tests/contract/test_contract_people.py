@@ -30,12 +30,16 @@ from palaver import (
     Gone,
     Heard,
     Joined,
+    Limits,
+    Notice,
     Outcome,
+    Pause,
     Present,
     Refusal,
     Registry,
     RegistryAway,
     Reject,
+    Resume,
     Ringing,
     Say,
     Side,
@@ -44,7 +48,10 @@ from palaver import (
     Vanished,
     Who,
     Why,
+    WouldBlock,
+    Writable,
 )
+from palaver.sim import Faults
 
 if TYPE_CHECKING:
     from stage_support import Actor
@@ -60,8 +67,10 @@ def _no_leaks() -> Iterator[None]:
 
 
 @contextmanager
-def town(driver: str, transport: str, timing: Timing = STEADY) -> Iterator[Town]:
-    it = Town(driver, transport, timing)
+def town(
+    driver: str, transport: str, timing: Timing = STEADY, faults: Faults | None = None
+) -> Iterator[Town]:
+    it = Town(driver, transport, timing, faults)
     try:
         yield it
     finally:
@@ -72,7 +81,9 @@ def call(it: Town, caller: Actor, callee: Actor, to: int | str) -> tuple[int, in
     """Have one ring another; give the call's number for either."""
     (calling,) = [one for one in caller.do(Connect(to, 7)) if isinstance(one, Calling)]
     ringing = it.expect(callee, Ringing)
-    assert (ringing.peer, ringing.verified) == (caller.id, True)
+    # Where much is lost, the registry may not confirm in time who calls.
+    assert ringing.peer == caller.id
+    assert ringing.verified or it.is_bad
     return calling.link, ringing.link
 
 
@@ -203,3 +214,76 @@ def test_a_peer_that_is_killed_is_missed_by_all(driver: str, transport: str) -> 
         again = it.enter("Bob")
         assert again.id == 3
         talk(it, again, ann, "Ann")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_on_a_bad_network_a_call_rings_once_and_all_is_heard_once_and_in_order(
+    driver: str,
+) -> None:
+    with town(driver, "udp", faults=Faults(loss=0.3, duplicate=0.2)) as it:
+        ann, bob = it.enter("Ann"), it.enter("Bob")
+        ours, theirs = talk(it, ann, bob, "Bob")
+        for number in range(20):
+            ann.do(Say(ours, f"Ann {number}", number))
+            bob.do(Say(theirs, f"Bob {number}", number))
+        for one, other in ((ann, "Bob"), (bob, "Ann")):
+            it.turn(one, lambda one=one: count(one, Heard) == count(one, Delivered) == 20)  # type: ignore[misc]
+            assert heard(one) == [f"{other} {number}" for number in range(20)]
+            delivered = [note.ref for note in one.notices if isinstance(note, Delivered)]
+            assert sorted(delivered) == [*range(20)]
+        ann.do(Terminate(ours))
+        end(it, ann, ours, Outcome.TERMINATED, Side.LOCAL)
+        end(it, bob, theirs, Outcome.TERMINATED, Side.PEER)
+        for one in (ann, bob):
+            one.do(Depart())
+            it.expect(one, Departed)
+        # Nothing came late and was taken for something new.
+        assert not any(count(one, kind) for one in (ann, bob) for kind in (Ringing, CallEnded))
+        assert (count(ann, Heard), count(bob, Heard)) == (20, 20)
+        assert [it.expect(it.registry, Joined).entry.name for _ in "ab"] == ["Ann", "Bob"]
+        assert {it.expect(it.registry, Gone).why for _ in "ab"} == {Why.LEFT}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_who_pauses_holds_the_other_back_and_misses_nothing(driver: str, transport: str) -> None:
+    small = Limits(window=16384, queue_messages=8)
+    with town(driver, transport) as it:
+        ann, bob = it.enter("Ann", limits=small), it.enter("Bob", limits=small)
+        ours, theirs = talk(it, ann, bob, "Bob")
+        bob.do(Pause(theirs))
+        texts = [f"{number} {'x' * 6000}" for number in range(40)]
+        said = 0
+        while said < len(texts):
+            try:
+                ann.do(Say(ours, texts[said], said))
+            except WouldBlock:
+                # There may be room again until the other's window is full, but not after that.
+                if not it.turn(ann, lambda: count(ann, Writable) > 0, 0.2):
+                    break
+                it.expect(ann, Writable)
+            else:
+                said += 1
+        assert 8 <= said < len(texts)
+        assert heard(bob) == []
+        # The other direction goes on.
+        say(it, bob, theirs, ann, "one moment", 1)
+        bob.do(Resume(theirs))
+        it.expect(ann, Writable)
+        for number in range(said, len(texts)):
+            while True:
+                try:
+                    ann.do(Say(ours, texts[number], number))
+                    break
+                except WouldBlock:
+                    it.expect(ann, Writable)
+        it.turn(bob, lambda: count(bob, Heard) == len(texts))
+        assert heard(bob) == texts
+
+
+def count(who: Actor, kind: type[Notice]) -> int:
+    return sum(isinstance(one, kind) for one in list(who.notices))
+
+
+def heard(who: Actor) -> list[str]:
+    return [one.text for one in list(who.notices) if isinstance(one, Heard)]

@@ -22,11 +22,15 @@ class Service:
     come: str
     verb: str
     also: str = ""
+    is_long: bool = False
+    """What others type is long: on a terminal's line there is room for few words before it."""
 
 
 LISTEN: Final = Service("palaver listen", "palaver call", "call")
 HUB: Final = Service("palaver hub", "palaver join", "join", " --name NAME")
-REGISTRY: Final = Service("palaver registry", "palaver peer --registry", "come", " --name NAME")
+REGISTRY: Final = Service(
+    "palaver registry", "palaver peer --registry", "come", " --name NAME", is_long=True
+)
 
 
 def hint_at(service: Service, address: Address, *, tcp: bool) -> list[str]:
@@ -40,9 +44,12 @@ def hint_at(service: Service, address: Address, *, tcp: bool) -> list[str]:
 
     if numeric.is_loopback:
         everywhere = "0.0.0.0" if numeric.version == 4 else "::"  # noqa: S104 - told, not bound
+        here = f"Only this computer can {service.verb}:"
         elsewhere = f"To let other computers {service.verb}:  "
+        if service.is_long:
+            here, elsewhere = "Only this computer:", f"To let others {service.verb}:  "
         return [
-            f"Only this computer can {service.verb}:".ljust(len(elsewhere)) + come(host),
+            here.ljust(len(elsewhere)) + come(host),
             f"{elsewhere}{service.serve} {_type(everywhere, port)}{option}",
         ]
     if numeric.is_unspecified:
@@ -52,7 +59,8 @@ def hint_at(service: Service, address: Address, *, tcp: bool) -> list[str]:
         hosts = [host]
     if not hosts:
         return [f"This computer seems to have no address to which others could {service.verb}."]
-    lead = f"Other computers can {service.verb}:  "
+    who = "Others" if service.is_long else "Other computers"
+    lead = f"{who} can {service.verb}:  "
     return [
         lead + come(hosts[0]),
         *("or  ".rjust(len(lead)) + come(one) for one in hosts[1:_SHOWN]),

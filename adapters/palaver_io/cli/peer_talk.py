@@ -46,7 +46,7 @@ from palaver_io.addresses import format_address
 from .escape import preview
 from .lines import EndOfInput, Input, Line
 from .parties import Parties, Party, UnclearError
-from .peer_help import HELP
+from .peer_help import HELP, explain_unknown
 from .peer_output import PeerOutput
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED
 from .terminal import Prompt
@@ -343,7 +343,7 @@ class PeerTalk:
             raise NotYetError
         known = self._verbs.get(verb.strip().lower())
         if known is None:
-            raise UnclearError(f'there is no command "{verb[:40]}": type "help"')
+            raise UnclearError(explain_unknown(line.text, to_say=self.parties.current is not None))
         if known != self._send:
             rest = rest.strip()
         known(rest, line)

@@ -28,7 +28,7 @@ from palaver_io.port import Port
 
 from .escape import escape
 from .lines import EndOfInput, Input
-from .network import REGISTRY, explain_bind_error
+from .network import REGISTRY, explain_bind_error, hint_at
 from .people_arguments import RegistryOptions
 from .screen import Screen
 from .session import CannotStartError
@@ -88,11 +88,11 @@ class PlainRegistryOutput(PlainTeller, RegistryOutput):
         super().__init__(screen)
         self._tcp = tcp
 
-    def serving(self, host: str, port: int, address: str) -> None:  # noqa: ARG002
+    def serving(self, host: str, port: int, address: str) -> None:
         """The registry can be reached."""
-        option = " --tcp" if self._tcp else ""
         self._note(f"Registry at {address}.")
-        self._note(f"People come with:  palaver peer --name NAME --registry {address}{option}")
+        for line in hint_at(REGISTRY, (host, port), tcp=self._tcp):
+            self._note(line)
 
     def joined(self, entry: Entry, *, resumed: bool) -> None:
         """Somebody is there."""
