@@ -273,8 +273,7 @@ _GOING: Final = {
     Going.DROPPED: "was dropped: it took too little, too slowly",
 }
 _REFUSALS: Final = {
-    JoinRefusal.NAME_TAKEN: "somebody of that name is there already. If that was you, before a "
-    "crash, the name will be free within a minute.",
+    JoinRefusal.NAME_TAKEN: "somebody of that name is there already.",
     JoinRefusal.BAD_NAME: "that name can't be taken: it must be printable.",
     JoinRefusal.BAD_ROOM: "there can be no room of that name: it must be printable.",
     JoinRefusal.ROOM_FULL: "the room is full. Try again later, or another room.",
