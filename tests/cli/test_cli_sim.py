@@ -77,7 +77,7 @@ def test_the_campaigns_print_their_figures(capsys: pytest.CaptureFixture[str]) -
     assert "0 of them twice; 0 were stuck" in out
     assert main(["sim", "--forged", "1000"]) == 0
     out = capsys.readouterr().out
-    for target in ("listener", "registry", "hub"):
+    for target in ("listener", "registry", "hub", "hub with plain text"):
         assert f"{target}: 1,000 datagrams" in out
     assert "half_open" in out
 

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FUZZ_LINKS = ("tests/fuzz/test_fuzz_links.py",)
 FUZZ_PEOPLE = ("tests/fuzz/test_fuzz_people.py",)
 EXPLORE, SWARM = ("tests/explore/test_*.py",), ("tests/sim/test_swarm*.py",)
+TWINS = tuple(f"tests/roles/test_{name}.py" for name in ("duo", "twins", "twins_lies"))
+MACHINES = ("tests/roles/test_duo_machine.py", "tests/roles/test_twins_machine.py")
 PEOPLE = ("tests/roles/test_peer*.py", "tests/roles/test_registry*.py")
 
 
@@ -48,6 +50,7 @@ LAYERS = (
             "call": ("tests/roles/test_peer_states.py",),
             "registry": ("tests/roles/test_registry_table.py", "tests/wire/test_wire_roles.py"),
             "group": ("tests/roles/test_group_rules.py", "tests/roles/test_group_states.py"),
+            "plain": ("tests/wire/test_wire_plain.py",),
         },
         ("-m", "not hypothesis"),
     ),
@@ -60,7 +63,11 @@ LAYERS = (
             "link": ("tests/link/test_link_*.py",),
             "call": ("tests/roles/test_peer_calls.py", "tests/roles/test_peer_at_registry.py"),
             "registry": ("tests/roles/test_registry.py", "tests/roles/test_peer_at_registry.py"),
-            "group": ("tests/roles/test_group.py",),
+            "group": ("tests/roles/test_group.py", "tests/roles/test_group_contest.py"),
+            "duo": TWINS,
+            "plain": tuple(
+                f"tests/roles/test_plain_{what}.py" for what in ("pair", "relay", "either")
+            ),
         },
         ("-m", "not hypothesis"),
     ),
@@ -74,9 +81,11 @@ LAYERS = (
             "call": PEOPLE,
             "registry": (*PEOPLE, "tests/wire/test_wire_roles.py"),
             "group": ("tests/roles/test_group_properties.py",),
+            "duo": MACHINES,
+            "plain": ("tests/roles/test_plain_properties.py", "tests/wire/test_wire_plain.py"),
         },
         ("-m", "hypothesis"),
-        whole=("group",),
+        whole=("group", "duo", "plain"),
     ),
     Layer(
         "strength",
@@ -87,6 +96,7 @@ LAYERS = (
                 f"tests/strength/test_{what}.py"
                 for what in ("busy", "crossing", "floods", "moving")
             ),
+            "duo": ("tests/strength/test_crossing.py",),
         },
     ),
     Layer(
@@ -104,6 +114,7 @@ LAYERS = (
             "call": FUZZ_PEOPLE,
             "registry": FUZZ_PEOPLE,
             "group": ("tests/fuzz/test_fuzz_groups.py",),
+            "duo": FUZZ_LINKS,
         },
     ),
     Layer(
@@ -121,7 +132,7 @@ LAYERS = (
     Layer(
         "swarm",
         "many seeds, each with faults of its own",
-        dict.fromkeys(("traffic", "link", "call", "registry", "group"), SWARM),
+        dict.fromkeys(("traffic", "link", "call", "registry", "group", "duo"), SWARM),
     ),
 )
 

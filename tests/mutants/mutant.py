@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Area: TypeAlias = Literal["wire", "traffic", "link", "call", "registry", "group"]
+Area: TypeAlias = Literal["wire", "traffic", "link", "call", "registry", "group", "duo", "plain"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     python tests/mutants/run.py [NAME ...] [--jobs 2] [--layer NAME ...] [--write] [--trust]
 
-NAME is a bug or the beginning of its name, or an area (wire, traffic, link, call, registry, group);
+NAME is a bug or the beginning of its name, or an area (wire, traffic, link, call, registry, group,
+duo, plain);
 without any, all are run. The bugs are put into copies of the tree below a temporary directory.
 First each layer is run without a bug: one that does not pass then proves nothing; `--trust` leaves
 that out. `--write` renews MATRIX.md bug by bug, for the bugs and layers that were run. The exit

@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mutants.all_mutants import MUTANTS
 from mutants.layers import LAYERS, ROOT, files_of
-from mutants.mutant import Mutant
+from mutants.matrix import rows_of
+from mutants.mutant import Area, Mutant
 
 SOURCE = ROOT / "src" / "palaver"
 each = pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
@@ -62,6 +64,20 @@ def test_the_matrix_has_a_row_for_each_bug() -> None:
     matrix = (ROOT / "tests" / "mutants" / "MATRIX.md").read_text()
     rows = [line.split("|")[1].strip() for line in matrix.splitlines() if line.startswith("| `")]
     assert rows == [f"`{mutant.name}`" for mutant in MUTANTS]
+
+
+def test_the_matrix_has_a_column_for_each_layer() -> None:
+    matrix = (ROOT / "tests" / "mutants" / "MATRIX.md").read_text()
+    head = next(line for line in matrix.splitlines() if line.startswith("| bug |"))
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    assert columns == ["bug", "what it breaks", "rule", *(layer.name for layer in LAYERS)]
+
+
+def test_each_area_has_bugs_and_each_bug_was_found_by_some_layer() -> None:
+    assert {mutant.area for mutant in MUTANTS} == set(get_args(Area))
+    matrix = (ROOT / "tests" / "mutants" / "MATRIX.md").read_text()
+    for row in rows_of(matrix, MUTANTS):
+        assert row.killers, row.mutant.name
 
 
 def test_a_layer_that_there_is_not_is_refused_and_nothing_is_run() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from palaver.sim import describe
 from palaver.sim.swarm import ALL, Run, Summary, run_seed
-from palaver.sim.swarm.forgeries import Siege, besiege
+from palaver.sim.swarm.forgeries import TARGETS, Siege, besiege
 from palaver.sim.swarm.hard_calls import HardCalls, try_hard
 
 from .escape import escape
@@ -36,7 +36,7 @@ def run_sim(options: SimOptions) -> int:
     if options.calls:
         is_good = _try_calls(screen, options)
     elif options.forged:
-        sieges = [_besiege(screen, target, options) for target in ("listener", "registry", "hub")]
+        sieges = [_besiege(screen, target, options) for target in TARGETS]
         is_good = all(sieges)
     else:
         swarms = [_swarm(screen, role, options) for role in options.roles]
@@ -110,6 +110,11 @@ def _besiege(screen: Screen, target: str, options: SimOptions) -> bool:
         f"  output: {siege.answers:,} answers, at most {siege.most_per_byte:.2f} bytes to a host "
         "for each that came from it"
     )
+    if siege.texts:
+        screen.out(
+            f"  text:   {siege.texts:,} datagrams, at most {siege.most_texts:.0f} with "
+            f"{siege.most_text_bytes:,.0f} bytes to an address for each that came from it"
+        )
     screen.out(f"  honest: who came in the middle of it was in after {siege.waited:.2f} s")
     for problem in siege.problems:
         again = f"palaver sim --forged {options.forged} --seed {options.first}"
