@@ -397,3 +397,23 @@ def test_the_word_that_no_more_comes_is_within_what_was_earned() -> None:
     assert to_quiet[-1].startswith(b"* That is all for now")
     assert sum(map(len, to_quiet)) <= rules.answer_bytes
     assert len(to_quiet) <= rules.answers
+
+
+@pytest.mark.spec("T-10")
+def test_each_word_that_no_more_comes_counts_like_any_other() -> None:
+    rules = PlainRules(answers=4)
+    relay = PlainRelay(rules=rules)
+    quiet, loud = ("10.0.0.1", 1), ("10.0.0.2", 1)
+    sent: list[bytes] = []
+    now = 0.0
+    for came in range(1, 9):
+        relay.handle(Datagram(b"hi", quiet), now)
+        for _ in range(6):
+            now += 0.1
+            relay.handle(Datagram(b"news", loud), now)
+            done = relay.handle(Tick(), now)
+            sent += [
+                one.data for one in done if isinstance(one, Transmit) and one.destination == quiet
+            ]
+        assert sent.count(HUSHED.encode()) == came
+        assert len(sent) <= came * rules.answers
