@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import blake2s
 
 import pytest
@@ -433,6 +434,28 @@ def test_both_may_leave_while_the_spare_is_closed(seed: int) -> None:
 
 def spare_party(people: People) -> Address:
     return BOB if keeper(people) == ANN else ANN
+
+
+@pytest.mark.spec("M-10")
+def test_who_says_something_all_the_time_is_made_to_wait_for_what_is_on_the_way() -> None:
+    people, ann, bob = crossing(seed=1)
+    said, waited_at = Counter[Address](), dict[Address, float]()
+    people.wire.delay = 0.25  # so that something is always on the way
+    since = people.wire.now
+    while people.wire.now < since + 8:
+        for who, number in ((ANN, ann), (BOB, bob)):
+            try:
+                people.tell(who, Say(number, f"{said[who]}", said[who]))
+                said[who] += 1
+            except WouldBlock:
+                waited_at.setdefault(who, people.wire.now - since)
+        people.wire.run(DELAY)
+    assert list(waited_at) == [spare_party(people)]
+    assert 3 < waited_at[spare_party(people)] < 4.5
+    people.wire.run(5)
+    for who, peer in ((ANN, BOB), (BOB, ANN)):
+        assert [one.text for one in people.told(peer, Said)] == [f"{n}" for n in range(said[who])]
+    assert people.duo(ANN).stats()["links"] == 1
 
 
 @pytest.mark.spec("M-10")
