@@ -58,6 +58,10 @@ FOUND = {
         "registry",
         "01030301",
     ),
+    "a registry asks for a sign of life on a link that its program has finished": (
+        "registry",
+        "16ad020f01010a290001fd1952ca12020401161211af0165027f000e00031300f26ef5038d52ff",
+    ),
     "a program that asks who is there above an id that none can have": (
         "registry",
         "04060003160d11049a4cff",

@@ -347,8 +347,8 @@ class Registry(Role[RegistryMessage]):
         self._contending[link] = key
         try:
             self._pass_on(Send(holder.link, RollCall().encode(), _ROLL_CALL), now, out)
-        except WouldBlock:
-            # It has taken nothing for long; now it has until the contest is decided.
+        except (WouldBlock, UsageError):
+            # It has taken nothing for long, or is sent nothing more: it has until the decision.
             return
 
     def _take_name(self, name: str, now: float, out: list[Action]) -> None:
