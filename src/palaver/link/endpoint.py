@@ -199,7 +199,7 @@ class Endpoint(StateMachine):
             sound = self._open(link, data, number, source, now, out)
         else:
             sound = link.datagram(data, number, source, now, out)
-        if sound and link.number in self._probed:
+        if self._probed and sound and link.number in self._probed:
             self._probed.discard(link.number)
             if link.is_conversing:
                 out.append(Alive(link.number))

@@ -16,7 +16,7 @@ class Vigil:
 
     __slots__ = (
         "_credit_probe_at",
-        "_hurry",
+        "_interval",
         "_keepalive",
         "_suspect_since",
         "_timing",
@@ -29,8 +29,9 @@ class Vigil:
     def __init__(self, timing: Timing, jitter: float) -> None:
         """Make the vigil of one link; `jitter`, from 0 up to 1, spreads the keepalive."""
         self._timing = timing
-        self._hurry = _NEVER
         self._keepalive = timing.keepalive * (1 + timing.keepalive_jitter * (2 * jitter - 1))
+        # A PING is sent when nothing was sent for this long.
+        self._interval = self._keepalive
         self.last_heard = 0.0
         self.last_sent = 0.0
         # Since when something awaits an acknowledgement, or credit.
@@ -49,12 +50,8 @@ class Vigil:
 
     def hasten(self, interval: float | None) -> None:
         """Have a PING sent when nothing was sent for `interval` seconds; None for the usual."""
-        self._hurry = _NEVER if interval is None else interval
+        self._interval = self._keepalive if interval is None else min(interval, self._keepalive)
         self.due = min(self.due, self.last_sent + self._interval)
-
-    @property
-    def _interval(self) -> float:
-        return min(self._keepalive, self._hurry)
 
     @property
     def is_suspicious(self) -> bool:
@@ -129,7 +126,7 @@ class Vigil:
         dead_peer = self._timing.dead_peer
         return (
             self._keepalive,
-            self._hurry,
+            self._interval,
             self.last_heard + dead_peer - now,
             self.last_sent + self._interval - now,
             None if since is None else since + dead_peer - now,
