@@ -232,7 +232,7 @@ def settle(machine: Explorable, now: float) -> None:
     if endpoint is None or endpoint._agenda.touched:
         return
     agenda = endpoint._agenda
-    agenda._heap.clear()
+    agenda.heap.clear()
     for link in endpoint.links.values():
         vigil = link.channel.vigil
         if vigil.due > now:

@@ -294,6 +294,6 @@ def weight_of(endpoint: Endpoint) -> int:
     Timers that were put off stay on a heap until they come to its top: how many there are is a
     matter of luck, up to a bound.
     """
-    heap = endpoint._agenda._heap
+    heap = endpoint._agenda.heap
     assert len(heap) <= 2 * len(endpoint.links) + 64, f"{len(heap)} timers"
     return weight(endpoint) - weight(heap)

@@ -16,18 +16,14 @@ class Agenda:
     `links` are all there are, by number.
     """
 
-    __slots__ = ("_heap", "_links", "touched")
+    __slots__ = ("_links", "heap", "touched")
 
     def __init__(self, links: dict[int, Link]) -> None:
         self._links = links
-        self._heap: list[tuple[float, int]] = []
+        self.heap: list[tuple[float, int]] = []
+        """When each link is next due, perhaps a little early; the first entry is the earliest."""
         self.touched: dict[int, Link] = {}
         """Links to tick at once, whatever their timers say."""
-
-    @property
-    def deadline(self) -> float:
-        """When the next timer is due, perhaps a little early; infinity for none."""
-        return self._heap[0][0] if self._heap else _NEVER
 
     def touch(self, link: Link) -> None:
         """Have a link ticked at once, if it is still there."""
@@ -51,7 +47,7 @@ class Agenda:
     def take_due(self, now: float) -> Iterable[Link]:
         """Give the links to tick now. Each must be given to `plan` when it was ticked."""
         due, self.touched = self.touched, {}
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][0] <= now:
             when, number = heappop(heap)
             link = self._links.get(number)
@@ -68,8 +64,8 @@ class Agenda:
 
     def _enter(self, link: Link, when: float) -> None:
         link.scheduled = when
-        heappush(self._heap, (when, link.number))
-        if len(self._heap) > 2 * len(self._links) + 64:
+        heappush(self.heap, (when, link.number))
+        if len(self.heap) > 2 * len(self._links) + 64:
             self._tidy()
 
     def renumber(self, link: Link, before: int) -> None:
@@ -80,7 +76,7 @@ class Agenda:
 
     def _tidy(self) -> None:
         """Drop entries that count no more, from the top and, if they abound, everywhere."""
-        heap, links = self._heap, self._links
+        heap, links = self.heap, self._links
         while heap:
             when, number = heap[0]
             link = links.get(number)
@@ -98,7 +94,7 @@ class Agenda:
     def clone(self, links: dict[int, Link]) -> Agenda:
         """Give an independent twin for the twins of the links."""
         twin = Agenda(links)
-        twin._heap = self._heap.copy()
+        twin.heap = self.heap.copy()
         twin.touched = {number: links[number] for number in self.touched}
         return twin
 

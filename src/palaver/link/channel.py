@@ -172,7 +172,8 @@ class Channel:
     def _take_frames(self, frames: list[Frame], heard: Heard, source: Address, now: float) -> bool:
         """Act on frames in their order, up to one that breaks a rule; tell whether to ack them."""
         eliciting = False
-        inbox = self.inbox
+        inbox, messages = self.inbox, heard.messages
+        violation: Reason | None = None
         for frame in frames:
             if type(frame) is Segment:
                 eliciting = True
@@ -180,19 +181,20 @@ class Channel:
                     self.counters.segments_repeated += 1
                 else:
                     heard.progress = True
-                    heard.violation = inbox.receive(frame, heard.messages)
+                    violation = inbox.receive(frame, messages)
             elif type(frame) is Ack:
-                heard.violation = self._acknowledge(frame, heard, now)
+                violation = self._acknowledge(frame, heard, now)
             elif type(frame) is Close:
                 heard.close = frame
-                heard.violation = self._deliver(frame.wanted, heard)
+                violation = self._deliver(frame.wanted, heard)
             else:
                 eliciting = True
                 if type(frame) is PathChallenge:
                     self._path.ask(frame.token, source)
                 elif type(frame) is PathResponse:
                     self._take_response(frame.token, source, now)
-            if heard.violation is not None:
+            if violation is not None:
+                heard.violation = violation
                 break
         return eliciting
 
@@ -279,15 +281,15 @@ class Channel:
             pass
         if arrivals.ack_at <= now:
             self._emit([self._ack(now)], None, now, out)
-        self._note_waiting(now)
+        if not (vigil.awaits_ack and recovery.packets):
+            self._note_waiting(now)
         if vigil.due <= now:
             vigil.plan(self._suspicion)
 
     def _note_waiting(self, now: float) -> None:
         """Take note of whether anything awaits an acknowledgement, or credit."""
         in_flight = bool(self.recovery.packets)
-        if not (in_flight and self.vigil.awaits_ack):
-            self.vigil.note(now, in_flight=in_flight, more=self.outbox.has_more)
+        self.vigil.note(now, in_flight=in_flight, more=self.outbox.has_more)
 
     def _send_segments(self, now: float, out: list[Action]) -> bool:
         """Send a packet of segments that wait, if there is one that may go now."""
@@ -390,7 +392,7 @@ class Channel:
         number = self.number
         self.number = number + 1
         header = DATA_HEADER.pack(DATA, self.remote, number)
-        return self.protection.seal(header + b"".join(frames))
+        return self.protection.seal(b"".join((header, *frames)))
 
     def farewell(self, reason: int, text: str, now: float, out: list[Action]) -> bytes:
         """Send a CLOSE and give the datagram, to be repeated to whoever goes on talking."""

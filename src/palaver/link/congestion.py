@@ -22,7 +22,8 @@ class Congestion:
     def __init__(self, mtu: int) -> None:
         self._mtu = mtu
         self.window = _first_window(mtu)
-        # Bytes of packets that are to be acknowledged. Whoever sends one adds to it.
+        # Bytes of packets that are to be acknowledged. Whoever sends one adds to it, and who hears
+        # that it has arrived takes it off.
         self.in_flight = 0
         self._threshold: float = float("inf")
         # Losses among packets sent before this time belong to a reduction already made.
@@ -37,10 +38,9 @@ class Congestion:
         """Take note that the path was left alone for a while: what it can bear may have changed."""
         self.window = min(self.window, _first_window(self._mtu))
 
-    def acked(self, size: int, sent_at: float, *, was_limited: bool) -> None:
-        """Take note of an acked packet; the window grows only if it was what limited us."""
-        self.in_flight -= size
-        if not was_limited or sent_at <= self._recovery_start:
+    def grow(self, size: int, sent_at: float) -> None:
+        """Widen the window for an acked packet; not to be called if something else limited us."""
+        if sent_at <= self._recovery_start:
             return
         if self.window < self._threshold:
             self.window += size

@@ -102,11 +102,7 @@ class Endpoint(StateMachine):
         self._links = LinkTable()
         self._agenda = Agenda(self._links.by_number)
         self._reception = Reception(
-            answered,
-            limits,
-            draws.bytes(32),
-            always_cookie=always_cookie,
-            proved=self._STREAMS,
+            answered, limits, draws.bytes(32), always_cookie=always_cookie, proved=self._STREAMS
         )
         self._tombstones = Tombstones(timing.tombstone, limits.tombstones)
         # Links that were probed and on which nothing has come since.
@@ -123,9 +119,12 @@ class Endpoint(StateMachine):
     @property
     def deadline(self) -> float | None:
         """When a tick is next due; it may be a little early."""
-        if self._agenda.touched:
+        agenda = self._agenda
+        if agenda.touched:
             return self._now
-        due = min(self._agenda.deadline, self._sweep_at)
+        due = agenda.heap[0][0] if agenda.heap else _FOREVER
+        if self._sweep_at < due:
+            due = self._sweep_at
         return None if due == _FOREVER else due
 
     @property
@@ -159,11 +158,11 @@ class Endpoint(StateMachine):
     # Events
 
     def _take(self, event: Event, now: float, out: list[Action]) -> None:
-        if isinstance(event, Send):
+        if type(event) is Send:
             self._send(event, now, out)
-        elif isinstance(event, Datagram):
+        elif type(event) is Datagram:
             self._take_datagram(event, now, out)
-        elif isinstance(event, Tick):
+        elif type(event) is Tick:
             self._tick(now, out)
         elif isinstance(event, Dial):
             self._dial(event, now, out)
@@ -194,7 +193,8 @@ class Endpoint(StateMachine):
         if link is None:
             self._answer_unknown(data, local, number, source, now, out)
             return self._may_be_late(source)
-        before, address, unheard = link.state, link.channel.address, link.is_unheard
+        channel = link.channel
+        before, address, unheard = link.state, channel.address, link.is_unheard
         if before is _WELCOMED:
             sound = self._open(link, data, number, source, now, out)
         else:
@@ -203,13 +203,13 @@ class Endpoint(StateMachine):
             self._probed.discard(link.number)
             if link.is_conversing:
                 out.append(Alive(link.number))
-        if link.channel.address is not address:
+        if channel.address is not address:
             self._links.move(link, address)
         if unheard and not link.is_unheard:
             self._links.note_heard(link)
         if link.state is not before:
             self._follow(link, now, out)
-        elif before is _OPEN and link.channel.is_at_rest(now):
+        elif before is _OPEN and channel.is_at_rest(now):
             self._agenda.let_rest(link)
             return sound
         self._agenda.touch(link)

@@ -184,7 +184,7 @@ class Link(StateMachine):
         """
         self._now = now
         channel = self.channel
-        if (self.state, _DATA) not in TABLE:
+        if self.state is not _OPEN and (self.state, _DATA) not in TABLE:
             channel.counters.ignored += 1
             return False
         if source != channel.address and (self.context.streams or self.state not in _TALKING):

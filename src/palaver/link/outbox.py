@@ -152,9 +152,8 @@ class Outbox:
 
     def take_over(self, other: Outbox) -> list[Pending]:
         """Take the queue of an outbox that was never opened; give what is too large."""
-        for message in other.undelivered:
-            self._put(message)
-        self.overdue_at = min(self.overdue_at, other.overdue_at)
+        for one in other.undelivered:
+            self.put(one.body, one.ref, one.due, reserved=one.reserved)
         self.blocked = other.blocked
         return self._refuse_too_large()
 
@@ -167,22 +166,22 @@ class Outbox:
         self._plan_overdue()
         return refused
 
-    def put(self, body: bytes, ref: int | None, due: float) -> None:
-        """Queue a message that was checked; it becomes overdue at `due`."""
+    def put(self, body: bytes, ref: int | None, due: float, *, reserved: bool = False) -> None:
+        """Queue a message that was checked; it becomes overdue at `due`.
+
+        FIN and BYE are `reserved`.
+        """
         if ref is None:
             due = _NEVER
         elif due < self.overdue_at:
             self.overdue_at = due
-        self._put(Pending(body, ref, due, reserved=False))
+        self.undelivered.append(Pending(body, ref, due, reserved))
+        self._queued_messages += 1
+        self._queued_bytes += len(body)
 
     def put_reserved(self, body: bytes) -> None:
         """Queue a FIN or a BYE."""
-        self._put(Pending(body, None, _NEVER, reserved=True))
-
-    def _put(self, message: Pending) -> None:
-        self.undelivered.append(message)
-        self._queued_messages += 1
-        self._queued_bytes += len(message.body)
+        self.put(body, None, _NEVER, reserved=True)
 
     def fill(self, parts: list[bytes], room: int, *, copies: bool = False) -> list[Outgoing]:
         """Append frames of up to `room` bytes to `parts`; give their segments.
@@ -193,20 +192,21 @@ class Outbox:
         taken: list[Outgoing] = []
         if self._resend:
             room = self._fill_again(parts, room, taken)
-        unsent, size = self._unsent, 0
+        unsent, sent, size = self._unsent, self._sent, 0
         while unsent or self._queued_messages:
             if not unsent:
                 self._cut()
             segment = unsent[-1]
-            size = len(segment.frame)
+            frame = segment.frame
+            size = len(frame)
             spent = self.spent + size + _CHARGE
             if size > room or (spent > self.credit and not segment.reserved):
                 break
             unsent.pop()
             room -= size
             self.spent = spent
-            self._sent[segment.number] = segment
-            parts.append(segment.frame)
+            sent[segment.number] = segment
+            parts.append(frame)
             taken.append(segment)
         # Those before are about as large, most often.
         if copies and taken and room > size // 2:
@@ -322,6 +322,13 @@ class Outbox:
         self._queued_bytes -= len(body)
         message.body = b""
         kind, end = SEGMENT, len(body)
+        if end <= payload:
+            # All in one segment, as it nearly always is.
+            frame = SEGMENT_HEADER.pack(SEGMENT, 4 + end, number) + body
+            self._unsent.append(Outgoing(number, frame, message.reserved))
+            self.next_number = number + 1
+            message.last = number
+            return
         last = number + (end - 1) // payload
         for piece in range(last, number - 1, -1):
             start = (piece - number) * payload

@@ -111,7 +111,9 @@ class Recovery:
         self.probes = 0
         congestion, limited = self.congestion, self.limited
         for packet in acked:
-            congestion.acked(packet.size, packet.sent_at, was_limited=limited)
+            congestion.in_flight -= packet.size
+            if limited:
+                congestion.grow(packet.size, packet.sent_at)
         lost = self._take_lost(now) if self.packets and not self.reliable else []
         self._plan()
         return acked, lost

@@ -21,6 +21,7 @@ class Vigil:
         "_suspect_since",
         "_timing",
         "_waiting_since",
+        "awaits_ack",
         "due",
         "last_heard",
         "last_sent",
@@ -40,6 +41,8 @@ class Vigil:
         self._suspect_since: float | None = None
         # When to ask for credit.
         self._credit_probe_at: float | None = None
+        self.awaits_ack = False
+        """Whether it is known that something awaits an acknowledgement."""
         self.due = _NEVER
         """Before this `is_dead` and `wants_ping` are false; `plan` brings it up to date."""
 
@@ -57,11 +60,6 @@ class Vigil:
     def is_suspicious(self) -> bool:
         """Whether the peer has been asked for a sign of life and has given none yet."""
         return self._suspect_since is not None
-
-    @property
-    def awaits_ack(self) -> bool:
-        """Whether it is known that something awaits an acknowledgement."""
-        return self._waiting_since is not None and self._credit_probe_at is None
 
     def plan(self, suspicion: float) -> None:
         """Reckon anew when `wants_ping` or `is_dead` may next be true.
@@ -104,6 +102,7 @@ class Vigil:
 
     def note(self, now: float, *, in_flight: bool, more: bool) -> None:
         """Take note of whether packets are in flight, and whether there is more to send."""
+        self.awaits_ack = in_flight
         if not in_flight and not more:
             self._waiting_since = self._credit_probe_at = None
             return

@@ -40,7 +40,7 @@ class Clear:
     def open(self, datagram: bytes) -> bytes | None:
         """Check the tag and remove it; None if it is wrong or missing."""
         packet = datagram[:-4]
-        if len(datagram) > TAG_SIZE and crc32(packet) == int.from_bytes(datagram[-4:], "big"):
+        if packet and crc32(packet).to_bytes(4, "big") == datagram[-4:]:
             return packet
         return None
 

@@ -224,7 +224,7 @@ SPECIMENS: list[Specimen[Any]] = [
         Congestion.clone,
         lambda congestion: congestion.key(NOW),
         [
-            lambda congestion: congestion.acked(100, NOW, was_limited=True),
+            lambda congestion: congestion.grow(100, NOW),
             lambda congestion: congestion.lost(100, NOW, NOW, 0.0),
         ],
     ),

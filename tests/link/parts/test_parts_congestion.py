@@ -19,7 +19,14 @@ def fly(congestion: Congestion, packets: int, size: int = MTU) -> None:
 
 def land(congestion: Congestion, packets: int, sent_at: float, *, limited: bool = True) -> None:
     for _ in range(packets):
-        congestion.acked(MTU, sent_at, was_limited=limited)
+        ack(congestion, MTU, sent_at, limited=limited)
+
+
+def ack(congestion: Congestion, size: int, sent_at: float, *, limited: bool) -> None:
+    """Do what Recovery does with a packet that has arrived."""
+    congestion.in_flight -= size
+    if limited:
+        congestion.grow(size, sent_at)
 
 
 def test_ten_packets_may_be_in_flight_at_first() -> None:
@@ -159,7 +166,7 @@ def test_what_is_in_flight_is_what_was_sent_and_has_no_fate_yet(
         assert congestion.is_full == (left >= congestion.window)
         before = congestion.window
         if arrived:
-            congestion.acked(size, sent_at, was_limited=limited)
+            ack(congestion, size, sent_at, limited=limited)
             assert before <= congestion.window <= before + size
         else:
             congestion.lost(size, sent_at, sent_at, QUEUE)
