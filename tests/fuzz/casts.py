@@ -20,6 +20,7 @@ from palaver import (
     Endpoint,
     Enlist,
     Event,
+    Expel,
     Finish,
     Hub,
     HubRules,
@@ -29,6 +30,8 @@ from palaver import (
     MemberRules,
     Pause,
     Peer,
+    PlainPair,
+    PlainRelay,
     Post,
     Registry,
     Reject,
@@ -36,16 +39,20 @@ from palaver import (
     Retire,
     Say,
     Send,
+    Spread,
     StreamEndpoint,
     TakeSnapshot,
     Terminate,
     Who,
 )
+from palaver.roles.plain.either import EitherHub, EitherPair
 from palaver.roles.role import Role
 
 from .forge import NAMES, TEXTS
 from .happenings import OPERATIONS
-from .ledgers import CallBook, HubBook, MemberBook
+from .ledgers import CallBook, HubBook, MemberBook, PlainBook
+from .plain_world import OPERATIONS as PLAIN_OPERATIONS
+from .plain_world import PLACES, RULES, SAID, STRANGERS, PlainWorld
 from .reader import Reader
 from .world import HOSTILE, LIMITS, SUBJECT, Cast, Subject, World
 
@@ -275,6 +282,80 @@ def member(reader: Reader) -> Cast:
     )
 
 
+# Plain text
+
+
+def pair_command(reader: Reader, link: int) -> Event:
+    kind = reader.u8() % 8
+    if kind == 0:
+        return Call(reader.pick(STRANGERS), reader.u8(), reader.pick((None, 0.5, 5.0, -1.0)))
+    return Say(link, reader.pick(SAID)) if kind <= 4 else of_link(reader, link)
+
+
+def relay_command(reader: Reader, link: int) -> Event:
+    kind = reader.u8() % 16
+    if kind == 1:
+        return Disband()
+    if kind <= 4:
+        return Expel(link)
+    return Spread("zoe", reader.pick(SAID)) if kind <= 8 else of_link(reader, link)
+
+
+def plain(reader: Reader) -> Cast:
+    kind = reader.u8() % 8
+    streams = kind >= 4
+    if kind % 4 <= 1:
+        one: PlainPair | PlainRelay = PlainRelay(streams=streams, rules=RULES)
+        if kind % 4:
+            one = PlainPair(max_conversations=PLACES, streams=streams, rules=RULES)
+        command = pair_command if kind % 4 else relay_command
+        others = hostile(("duo",), streams=streams)
+        return Cast(one, PlainBook(), None, command, ("duo",), others, streams=streams, plain=one)
+    return either_hub(streams=streams) if kind % 4 == 2 else either_pair(streams=streams)
+
+
+def either_hub(*, streams: bool) -> Cast:
+    one = EitherHub(
+        entropy("subject"), rules=HUB_RULES, streams=streams, limits=LIMITS, plain_rules=RULES
+    )
+    honest = Member(entropy("honest"), streams=streams, rules=MEMBER_RULES, limits=LIMITS)
+    return Cast(
+        one,
+        PlainBook(HubBook()),
+        endpoint_of(one.hub),
+        relay_command,
+        ("group",),
+        {**hostile(("group",), streams=streams), HONEST: honest},
+        ((HONEST, JoinRoom(SUBJECT, "bob")),),
+        streams=streams,
+        friend=(HONEST, member_command),
+        plain=one.plain,
+    )
+
+
+def either_pair(*, streams: bool) -> Cast:
+    one = EitherPair(
+        entropy("subject"),
+        max_conversations=PLACES,
+        streams=streams,
+        limits=LIMITS,
+        rules=RULES,
+    )
+    honest = Duo(entropy("honest"), name="bob", streams=streams, limits=LIMITS)
+    return Cast(
+        one,
+        PlainBook(Ledger("subject")),
+        endpoint_of(one.duo),
+        pair_command,
+        ("duo",),
+        {**hostile(("duo",), streams=streams), HONEST: honest},
+        ((HONEST, Call(SUBJECT)),),
+        streams=streams,
+        friend=(HONEST, duo_command),
+        plain=one.plain,
+    )
+
+
 def endpoint_of(role: Role[M]) -> Endpoint:
     """Give what a role is built on."""
     return role._endpoint
@@ -296,15 +377,18 @@ CASTS: dict[str, Callable[[Reader], Cast]] = {
     "peer": peer,
     "hub": hub,
     "member": member,
+    "plain": plain,
 }
 
 
 def play(name: str, data: bytes) -> World:
     """Play the script of a machine, and give the world at its end."""
     reader = Reader(data)
-    world = World(CASTS[name](reader), reader)
+    cast = CASTS[name](reader)
+    is_plain = cast.plain is not None
+    world = PlainWorld(cast, reader) if is_plain else World(cast, reader)
     try:
-        world.play(OPERATIONS)
+        world.play((*OPERATIONS, *PLAIN_OPERATIONS) if is_plain else OPERATIONS)
     except Exception as exc:
         raise FindingError(name, data, world.story, exc) from exc
     return world

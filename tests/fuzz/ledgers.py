@@ -13,13 +13,19 @@ from palaver import (
     Dialing,
     Entered,
     Gap,
+    MemberCame,
+    MemberWent,
     Notice,
     Overdue,
     Peer,
+    PlainOpened,
     Post,
+    PostRelayed,
     PostTaken,
     Registry,
+    Said,
     Say,
+    Sent,
     Undelivered,
 )
 from palaver.link.events import StillDialing
@@ -110,6 +116,51 @@ class MemberBook:
             assert self._pending[link, notice.ref], f"not pending: {notice}"
         else:
             assert link or isinstance(notice, Dialing | StillDialing), f"names nothing: {notice}"
+
+
+class PlainBook:
+    """For what speaks plain text, whose links are below 0; `inner` is for the others."""
+
+    def __init__(self, inner: Book | None = None) -> None:
+        self._inner = inner
+        self._pending: Counter[tuple[int, int]] = Counter()
+        # Links that are open and those that are over; 0 would be nobody's.
+        self._open: set[int] = set()
+        self._over: set[int] = set()
+
+    def asked(self, event: Event) -> None:
+        """Note a text that is to be said."""
+        link = getattr(event, "link", 0)
+        if isinstance(link, int) and link < 0:
+            if isinstance(event, Say):
+                self._pending[event.link, event.ref] += 1
+        elif self._inner is not None:
+            self._inner.asked(event)
+
+    def told(self, notice: Notice) -> None:
+        """Check a notice."""
+        link = getattr(notice, "link", 0)
+        assert isinstance(link, int)
+        if self._inner is not None and (link >= 0 or getattr(notice, "number", 0) > 0):
+            self._inner.told(notice)
+        if link >= 0:
+            assert self._inner is not None, f"a link that is not one of plain text: {notice}"
+            return
+        if isinstance(notice, Sent | Undelivered):
+            assert self._pending[link, notice.ref], f"no outcome was due: {notice}"
+            self._pending[link, notice.ref] -= 1
+        if isinstance(notice, Undelivered):
+            return
+        assert link not in self._over, f"after the end came {notice}"
+        if isinstance(notice, PlainOpened | MemberCame):
+            assert link not in self._open, f"opened twice: {notice}"
+            self._open.add(link)
+        elif isinstance(notice, Said | PostRelayed | MemberWent):
+            assert link in self._open, f"before it was opened came {notice}"
+        if isinstance(notice, Closed | MemberWent):
+            left = [ref for (one, ref), count in self._pending.items() if one == link and count]
+            assert not left, f"{notice} without an outcome of {left}"
+            self._over.add(link)
 
 
 LinkBook = Ledger

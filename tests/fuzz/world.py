@@ -21,6 +21,7 @@ from strategies import decode_datagram
 from palaver import (
     Action,
     Address,
+    Chunk,
     Closed,
     Datagram,
     DecodeError,
@@ -32,8 +33,12 @@ from palaver import (
     Limits,
     Notice,
     Opened,
+    PlainPair,
+    PlainRelay,
     Received,
+    StreamBlocked,
     StreamEnded,
+    StreamOpened,
     Tick,
     Transmit,
     Unreachable,
@@ -71,6 +76,10 @@ LIMITS = Limits(
 )
 
 
+HAPPENS = Chunk | Datagram | StreamBlocked | StreamEnded | StreamOpened | Tick | Unreachable
+"""Events that no program gives: none of them may raise."""
+
+
 class Subject(Protocol):
     """A machine that can be fuzzed: a `Machine` that can be cloned, compared and counted."""
 
@@ -90,12 +99,13 @@ Command: TypeAlias = Callable[[Reader, int], Event]
 class Cast:
     """The subject of a script, and who is there with it.
 
-    `roles` are what the hostile speak; `friend` is one who keeps the rules, and its commands.
+    `roles` are what the hostile speak; `friend` is one who keeps the rules, and its commands;
+    `plain` is that of the subject which speaks plain text.
     """
 
     subject: Subject
     book: Book
-    endpoint: Endpoint
+    endpoint: Endpoint | None
     command: Command
     roles: tuple[str, ...]
     others: dict[Address, Subject] = field(default_factory=dict)
@@ -103,6 +113,7 @@ class Cast:
     streams: bool = False
     friend: tuple[Address, Command] | None = None
     limits: Limits = LIMITS
+    plain: PlainPair | PlainRelay | None = None
 
 
 @dataclass(frozen=True)
@@ -154,14 +165,19 @@ class World:
                 self.quiet = False
             else:
                 self.settle()
-            check(self.cast.subject, self.cast.endpoint, self.cast.limits)
+            self.check()
         self.note("at last all is delivered")
         self.settle()
         self.pass_time(AFTERWARDS, delivering=True)
-        check(self.cast.subject, self.cast.endpoint, self.cast.limits)
+        self.check()
         if self.twin is not None:
             same = self.twin.state_key(self.now) == self.cast.subject.state_key(self.now)
             assert same, "the twin is in another state"
+
+    def check(self) -> None:
+        """Check what must hold of the tables of the subject."""
+        if self.cast.endpoint is not None:
+            check(self.cast.subject, self.cast.endpoint, self.cast.limits)
 
     def note(self, what: str, about: object = "") -> None:
         """Add a line to the story; `about` is put into words only if somebody wants to read it."""
@@ -187,7 +203,7 @@ class World:
         if not isinstance(event, Tick):
             self.note("subject: ", event)
         subject, before = self.cast.subject, None
-        is_command = not isinstance(event, Datagram | Tick | Unreachable | StreamEnded)
+        is_command = not isinstance(event, HAPPENS)
         if is_command:
             before = subject.state_key(self.now)
         due = subject.deadline
