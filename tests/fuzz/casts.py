@@ -51,7 +51,6 @@ from palaver.roles.role import Role
 from .forge import NAMES, TEXTS
 from .happenings import OPERATIONS
 from .ledgers import CallBook, HubBook, MemberBook, PlainBook
-from .plain_world import OPERATIONS as PLAIN_OPERATIONS
 from .plain_world import PLACES, RULES, SAID, STRANGERS, PlainWorld
 from .reader import Reader
 from .world import HOSTILE, LIMITS, SUBJECT, Cast, Subject, World
@@ -385,10 +384,12 @@ def play(name: str, data: bytes) -> World:
     """Play the script of a machine, and give the world at its end."""
     reader = Reader(data)
     cast = CASTS[name](reader)
-    is_plain = cast.plain is not None
-    world = PlainWorld(cast, reader) if is_plain else World(cast, reader)
+    world, operations = World(cast, reader), OPERATIONS
+    if cast.plain is not None:
+        world = PlainWorld(cast, reader)
+        operations = world.operations
     try:
-        world.play((*OPERATIONS, *PLAIN_OPERATIONS) if is_plain else OPERATIONS)
+        world.play(operations)
     except Exception as exc:
         raise FindingError(name, data, world.story, exc) from exc
     return world

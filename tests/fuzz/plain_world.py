@@ -42,6 +42,8 @@ from palaver.wire.plain import PAST_TEXT, ends_line, is_text
 from palaver.wire.sealing import CLEAR
 
 from .bounds import check_pair, check_relay
+from .happenings import OPERATIONS as EVERYWHERE
+from .happenings import command, copy, damage, dial, hint, hold, spout, tick, wait, wait_in_silence
 from .reader import Reader
 from .world import START, SUBJECT, Cast, Flight, World
 
@@ -119,6 +121,11 @@ class PlainWorld(World):
         self._came = 0
         self._posts: Counter[int] = Counter()
         self._since: dict[int, float] = {}
+
+    @property
+    def operations(self) -> tuple[Callable[[World], None], ...]:
+        """What can happen."""
+        return BESIDE if self.has_both else ALONE
 
     def check(self) -> None:
         """Check what must hold of the tables of the subject."""
@@ -263,7 +270,7 @@ def write(world: World) -> None:
     """A stranger says something, on a stream if there are such."""
     assert isinstance(world, PlainWorld)
     reader = world.reader
-    address = reader.pick(STRANGERS)
+    address = reader.pick((*STRANGERS[:1] * 3, *STRANGERS))
     choice = reader.u8()
     data = LINES[choice % len(LINES)] if choice < 200 else reader.take(choice - 199)
     if not world.cast.streams:
@@ -301,5 +308,12 @@ def change_stream(world: World) -> None:
         world.give(SUBJECT, StreamEnded(address))
 
 
-OPERATIONS: tuple[Callable[[World], None], ...] = (*[write] * 4, change_stream)
-"""Beside those that every machine has."""
+ALONE: tuple[Callable[[World], None], ...] = (
+    *(*[write] * 9, *[command] * 5, *[wait] * 3, change_stream, change_stream),
+    *(wait_in_silence, copy, hold, hold, hint, spout, tick, dial, damage),
+)
+"""What can happen where text alone is spoken."""
+BESIDE: tuple[Callable[[World], None], ...] = (
+    *(*EVERYWHERE, *[write] * 6, command, wait, change_stream, change_stream),
+)
+"""What can happen where both are."""

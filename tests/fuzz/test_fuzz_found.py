@@ -66,6 +66,15 @@ FOUND = {
         "registry",
         "04060003160d11049a4cff",
     ),
+    "the word exit, said like any other text, went beyond what an address had earned": (
+        "plain",
+        "010000000009000104090001040900010409000104090001010e04090001010e04090001010e0409000101",
+    ),
+    "what came behind the word exit was kept for a program that had paused, without a bound": (
+        "plain",
+        "010000000009000503000002000002000002000002",
+    ),
+    "a stream that a relay had ended counted as blocked for ever": ("plain", "040000000100000311"),
 }
 
 

@@ -413,6 +413,19 @@ def test_an_address_that_proves_nothing_is_sent_so_much_for_each_datagram() -> N
 
 
 @pytest.mark.spec("T-6")
+def test_exit_that_is_said_like_any_text_is_counted_and_the_last_one_is_not() -> None:
+    run = Run()
+    run.hear(b"x")
+    told: list[Action] = []
+    for number in range(RULES.answers + 10):
+        told += run.do(Say(-1, "exit", number)) + run.wait(0.1)
+    assert len(sent(told)) == RULES.answers
+    assert only(told, Stalled) == [Stalled(-1)]
+    run.hear(b"more")
+    assert sent(run.do(Leave(-1))) == [b"exit"]
+
+
+@pytest.mark.spec("T-6")
 def test_the_bytes_are_bounded_too_and_nothing_is_saved_up_for_ever() -> None:
     run = Run()
     run.hear(b"x")
@@ -547,6 +560,18 @@ def test_a_paused_program_is_told_later_in_order_and_what_was_dropped() -> None:
     assert [one.text for one in only(told, Said)] == [f"{n}" for n in range(RULES.unread)]
     assert only(told, Missed) == [Missed(-1, 7)]
     assert isinstance(told[-1], Closed)
+
+
+def test_while_the_program_has_paused_nothing_is_kept_behind_the_end() -> None:
+    run = Run()
+    run.hear(b"hi")
+    run.do(Pause(-1))
+    for _ in range(RULES.unread):
+        assert run.hear(b"exit" + b" " * 60000) == []
+        assert run.hear(b"more") == []
+    assert run.pair.stats()["kept"] == 1
+    (closed,) = run.do(Resume(-1))
+    assert closed == Closed(-1, None, Reason.LEFT, Side.PEER, graceful=True)
 
 
 def test_a_paused_program_has_its_stream_held_and_loses_nothing() -> None:

@@ -349,6 +349,19 @@ def test_a_stream_is_sent_as_much_as_it_takes_and_proves_its_address() -> None:
     assert to(run.do(Chunk(b"news\n", BOB)), ANN) == [b"news\n"]
 
 
+def test_a_stream_that_was_ended_is_not_held_to_be_blocked_for_ever() -> None:
+    run = Run(streams=True)
+    for address in (ANN, BOB):
+        run.do(StreamOpened(address))
+        run.do(Chunk(b"hi\n", address))
+    run.do(Chunk(b"exit\n", ANN))
+    # What was under way to her had filled her stream: no driver tells more of it.
+    run.do(StreamBlocked(ANN, is_blocked=True))
+    run.do(StreamOpened(ANN))
+    run.do(Chunk(b"back\n", ANN))
+    assert to(run.do(Chunk(b"news\n", BOB)), ANN) == [b"news\n"]
+
+
 def test_exit_on_a_stream_ends_it() -> None:
     run = Run(streams=True)
     run.do(StreamOpened(ANN))

@@ -227,6 +227,8 @@ class PlainPair(StateMachine):
         """Take what came, or keep it for a program that has paused."""
         if not talk.is_paused:
             self.step(talk, what, text, now, out)
+        elif talk.kept and talk.kept[-1][0] is not TalkInput.TEXT:
+            self.counts["odd"] += 1  # the end is kept already, and nothing follows it
         elif self.streams or what is not TalkInput.TEXT or len(talk.kept) < self.rules.unread:
             talk.kept.append((what, text))
         else:

@@ -184,7 +184,11 @@ class PlainRelay(StateMachine):
             self._last -= 1
             self._streams.add(event.address, self._last)
         elif isinstance(event, StreamBlocked):
-            (self._blocked.add if event.is_blocked else self._blocked.discard)(event.address)
+            # Of a stream that the relay has ended this may still be told: it is about nobody.
+            if event.is_blocked and self._streams.get(event.address) is not None:
+                self._blocked.add(event.address)
+            else:
+                self._blocked.discard(event.address)
         else:
             self._take_rest(event.address, now, out)
             self._drop_stream(event.address)

@@ -92,8 +92,12 @@ class Talk:
             ends = self.splitter is not None and text != EXIT
         return text.encode() + b"\n" * ends
 
-    def may_send(self, text: str, size: int, now: float) -> bool:
-        """Tell whether a text of `size` bytes can go out now, and count it if so."""
+    def may_send(self, size: int, now: float, *, is_last: bool) -> bool:
+        """Tell whether a text of `size` bytes can go out now, and count it if so.
+
+        The last is the `exit` that whoever has spoken at all may be sent; it is not one that the
+        program says as any other text.
+        """
         if self.splitter is not None:
             return not self.is_blocked
         if self.allowance is None:
@@ -101,7 +105,7 @@ class Talk:
         if self.pace.ready_at(now) > now:
             return False
         # The last word is for whoever has spoken at all.
-        self.is_stalled = not self.allowance.spend(size) and text != EXIT
+        self.is_stalled = not self.allowance.spend(size) and not is_last
         return not self.is_stalled and self.pace.take(now)
 
     def clone(self) -> Talk:

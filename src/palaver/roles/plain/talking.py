@@ -73,7 +73,7 @@ def pump(pair: PlainPair, talk: Talk, now: float, out: list[Action]) -> None:
     while talk.queue:
         text, ref = talk.queue[0]
         data = talk.encode(text)
-        if not talk.may_send(text, len(data), now):
+        if not talk.may_send(len(data), now, is_last=ref is None):
             break
         talk.queue.popleft()
         pair.counts["sent"] += 1
