@@ -32,10 +32,12 @@ from palaver import (
     Joined,
     MemberCame,
     MemberWent,
+    Missed,
     Notice,
     Opened,
     Overdue,
     Pause,
+    PlainOpened,
     PostHeard,
     PostRelayed,
     PostTaken,
@@ -44,9 +46,13 @@ from palaver import (
     RegistryAway,
     Ringing,
     Said,
+    Sent,
+    Stalled,
+    StillDialing,
     Tick,
     Transmit,
     Undelivered,
+    Unheard,
     UsageError,
 )
 from palaver.wire.packets import Reset
@@ -101,6 +107,10 @@ SOMETIMES: dict[str, tuple[type[Notice], ...]] = {
     "peer": (Enlisted, Calling, Ringing, CallOpened, CallEnded, RegistryAway),
     "hub": (MemberCame, PostRelayed, MemberWent),
     "member": (Entered, CameIn, PostHeard, PostTaken, Undelivered, Interrupted, Closed),
+    "plain": (
+        *(PlainOpened, Said, Sent, Stalled, Missed, Unheard, StillDialing, Undelivered, Closed),
+        *(ConversationOpened, MemberCame, PostRelayed, MemberWent),
+    ),
 }
 
 

@@ -115,6 +115,7 @@ LAYERS = (
             "registry": FUZZ_PEOPLE,
             "group": ("tests/fuzz/test_fuzz_groups.py",),
             "duo": FUZZ_LINKS,
+            "plain": ("tests/fuzz/test_fuzz_plain.py",),
         },
     ),
     Layer(
