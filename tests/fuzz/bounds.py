@@ -18,6 +18,7 @@ from palaver.roles.plain.states import TalkState
 from palaver.roles.plain.talk import Talk
 from palaver.timing import CREDIT_RESERVE, Limits
 from palaver.wire.names import fold_name
+from palaver.wire.plain import MARK
 from palaver.wire.registry import MAX_REQUESTS
 
 HOSTS = 1024
@@ -118,6 +119,7 @@ def check_relay(relay: PlainRelay) -> None:
     hosts = Counter(host_of(one.address) for one in members)
     assert max(hosts.values(), default=0) <= rules.members_per_host, f"one host has many: {hosts}"
     assert len({fold_name(one.shown) for one in members}) == len(members), "a name is there twice"
+    assert all(MARK in one.shown for one in members), "somebody with text is not marked (T-14)"
     assert {one.number: one for one in members} == relay._by_number, "a member without its number"
     streams = relay._streams.addresses()
     assert not relay._blocked - set(streams), "a stream that has ended is still blocked"
