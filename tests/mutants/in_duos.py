@@ -6,6 +6,33 @@ from .mutant import Mutant
 
 DUOS = (
     Mutant(
+        "asks-a-ninth-time",
+        "duo",
+        "roles/crossing.py",
+        "if talk.ids is None or talk.asked >= MAX_TWINS:",
+        "if talk.ids is None or talk.asked > MAX_TWINS:",
+        "a side sends at most 8 TWINs on a link",
+        "M-7",
+    ),
+    Mutant(
+        "hears-a-ninth-time",
+        "duo",
+        "roles/crossing.py",
+        "        if count > MAX_TWINS:\n",
+        "        if count > MAX_TWINS + 1:\n",
+        "a ninth TWIN ends its link",
+        "M-7",
+    ),
+    Mutant(
+        "old-when-it-opens",
+        "duo",
+        "roles/crossing.py",
+        "        talk.young_until = now + self._timing.twin_young\n",
+        "",
+        "a call is young for 5 s after it was opened, too",
+        "M-7",
+    ),
+    Mutant(
         "yes-to-anybody",
         "duo",
         "roles/crossing.py",

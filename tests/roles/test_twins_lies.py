@@ -24,6 +24,7 @@ from palaver import (
     Send,
     Timing,
 )
+from palaver.link.states import State
 from palaver.wire.duo import (
     MAX_TWINS,
     ROLE,
@@ -36,7 +37,7 @@ from palaver.wire.duo import (
 )
 from palaver.wire.frames import Segment
 
-HOLD = Timing().twin_hold
+HOLD, YOUNG = Timing().twin_hold, Timing().twin_young
 HELLO = Introduce("Rob").encode()
 
 
@@ -230,6 +231,46 @@ def test_too_many_questions_end_the_link_and_leave_nothing_behind(held: bool) ->
     liars.wire.run(HOLD)
     assert [one.link for one in liars.told() if isinstance(one, Closed)] == [2]
     assert liars.ann.stats()["links"] == 1
+
+
+@pytest.mark.spec("M-7")
+def test_no_more_than_eight_questions_are_asked_on_a_link() -> None:
+    liars = Liars(places=20)
+    liars.wire.run(3 * DELAY)
+    hers = liars.answered(BOB, 0)
+    liars.say(BOB, hers, HELLO)
+    for count in range(1, MAX_TWINS + 3):
+        caller = liars.call(C)
+        liars.say(C, caller, HELLO)
+        liars.wire.run(4 * DELAY)
+        asked = [one.proof for one in liars.heard(BOB, hers) if isinstance(one, Twin)]
+        assert len(asked) == min(count, MAX_TWINS)
+        liars.say(BOB, hers, Same(asked[-1], yes=False).encode())
+        liars.wire.run(2 * DELAY)
+        # Who can't be asked about is nobody's twin, and is announced at once.
+        assert len(liars.opened()) == 1 + count
+    assert liars.closed(BOB) == []
+
+
+@pytest.mark.spec("M-7")
+@pytest.mark.parametrize("late", [False, True])
+def test_a_call_that_was_answered_late_is_young_for_as_long_again(late: bool) -> None:
+    liars = Liars()
+    liars.wire.lose = lambda _: True
+    liars.wire.run(1.2 * YOUNG)
+    liars.wire.lose = lambda _: False
+    bob = liars.wire.machines[BOB]
+    assert isinstance(bob, Endpoint)
+    liars.wire.run_until(lambda: any(one.state is State.OPEN for one in bob.links.values()))
+    hers = liars.answered(BOB, 0)
+    liars.say(BOB, hers, HELLO)
+    liars.wire.run(YOUNG if late else 0.5 * YOUNG)
+    mine = liars.call(BOB)
+    liars.say(BOB, mine, HELLO)
+    liars.wire.run(4 * DELAY)
+    asked = [one for one in liars.heard(BOB, hers) if isinstance(one, Twin)]
+    assert len(asked) == (0 if late else 1)
+    assert len(liars.opened()) == (2 if late else 1)
 
 
 @pytest.mark.spec("M-5")
