@@ -50,7 +50,7 @@ from .world import START, SUBJECT, Cast, Flight, World
 RULES = PlainRules(
     text=64, piece=64, queue=3, pace=20, pace_burst=3, rate=50, rate_burst=5, unread=2,
     members=4, members_per_host=2, newcomers=1, newcomers_burst=3, posts=5, posts_burst=3,
-    posts_of_all=10, posts_of_all_burst=6, answers=3, answer_bytes=200, answers_kept=2,
+    posts_of_all=10, posts_of_all_burst=6, answers=4, answer_bytes=200, answers_kept=2,
     silence=40.0, yields_after=5.0,
 )  # fmt: skip
 PLACES = 2

@@ -74,7 +74,7 @@ FOUND = {
     ),
     "the word exit, said like any other text, went beyond what an address had earned": (
         "plain",
-        "010000000009000104090001040900010409000104090001010e04090001010e04090001010e0409000101",
+        "0100000000090001040900010409000104090001010e04090001010e0409000101",
     ),
     "what came behind the word exit was kept for a program that had paused, without a bound": (
         "plain",
