@@ -37,7 +37,7 @@ MOST_BYTES = 400  # of a script; longer ones are slow, and tell little more
 MOST_ENTRIES = 24  # of a corpus, so that all are replayed in a second or two
 MOST_KEPT = 160  # bytes of an entry that is kept
 GRACE = 120  # seconds for a target to start and to end
-COUNTED = {"decoder": 400_000, "machine": 650}  # executions of a target that take some 5 s
+COUNTED = {"decoder": 400_000, "machine": 700}  # executions of a target that take some 5 s
 PATIENCE = 200.0  # seconds that they may take on a slow machine
 STATUS = re.compile(r"^#(\d+)\s.*?cov: (\d+) ft: (\d+).*?exec/s: (\d+)", re.MULTILINE)
 
