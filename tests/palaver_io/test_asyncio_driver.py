@@ -24,7 +24,7 @@ from io_support import (
 from palaver import Notice, Tick, Transmit, UsageError
 from palaver_io import DriverFailed, UdpPort, open_udp_socket
 from palaver_io.aio import AsyncioDriver
-from palaver_io.asyncio_driver import _LoopWatcher
+from palaver_io.loop_watching import LoopWatcher
 
 pytestmark = pytest.mark.smoke
 
@@ -280,7 +280,7 @@ def test_a_socket_is_watched_for_no_more_than_was_asked_last() -> None:
         return sorted(set(seen))
 
     try:
-        watcher = _LoopWatcher(loop, lambda ready: seen.append(ready[0][1]))
+        watcher = LoopWatcher(loop, lambda ready: seen.append(ready[0][1]))
         watcher.watch(ours, EVENT_READ | EVENT_WRITE)
         assert look() == [EVENT_WRITE]
         watcher.watch(ours, EVENT_READ)

@@ -192,22 +192,23 @@ class Outbox:
         taken: list[Outgoing] = []
         if self._resend:
             room = self._fill_again(parts, room, taken)
-        unsent, sent, size = self._unsent, self._sent, 0
+        unsent, sent, size, spent = self._unsent, self._sent, 0, self.spent
         while unsent or self._queued_messages:
             if not unsent:
                 self._cut()
             segment = unsent[-1]
             frame = segment.frame
             size = len(frame)
-            spent = self.spent + size + _CHARGE
-            if size > room or (spent > self.credit and not segment.reserved):
+            cost = size + _CHARGE
+            if size > room or (spent + cost > self.credit and not segment.reserved):
                 break
             unsent.pop()
             room -= size
-            self.spent = spent
+            spent += cost
             sent[segment.number] = segment
             parts.append(frame)
             taken.append(segment)
+        self.spent = spent
         # Those before are about as large, most often.
         if copies and taken and room > size // 2:
             taken += self.bundle(parts, room, taken[0].number)

@@ -56,11 +56,10 @@ def resume(link: Link, _: object, now: float, out: list[Action]) -> None:
 def receive(link: Link, heard: Heard, now: float, out: list[Action]) -> None:
     """Act on what a packet brought."""
     if heard.delivered:
-        counters, number = link.channel.counters, link.number
-        for message in heard.delivered:
-            if message.ref is not None:
-                counters.messages_delivered += 1
-                out.append(Delivered(number, message.ref))
+        number = link.number
+        told = [Delivered(number, one.ref) for one in heard.delivered if one.ref is not None]
+        link.channel.counters.messages_delivered += len(told)
+        out += told
     if heard.messages:
         hand_over(link, heard.messages, now, out)
     if heard.close is not None:
