@@ -58,11 +58,26 @@ def test_a_listener_at_the_end_of_its_input_goes_on_receiving() -> None:
         assert (bob.finish(), ann.finish()) == (0, 0)
 
 
-def test_lines_after_exit_are_not_for_anybody() -> None:
+@pytest.mark.parametrize("more", [("two",), ("two", "three"), ("two", *map(str, range(5_000)))])
+def test_lines_after_exit_are_for_nobody_and_a_script_learns_of_it(more: tuple[str, ...]) -> None:
     with running() as processes:
         ann, address = processes.listen(stdin=subprocess.DEVNULL)
         bob = processes.call(address, "--name", "Bob")
-        bob.type("one", "exit", "two")
+        bob.type("one", "exit", *more)
+        assert (bob.finish(), ann.finish()) == (3, 0)
+        assert ann.out == ["Bob: one"]
+        [told] = [line for line in bob.err if "NOT sent" in line]
+        assert "line 3" in told
+        assert "two" in told
+        assert ("Nor was anything sent that follows it." in bob.err) == (len(more) > 1)
+
+
+def test_exit_as_the_last_line_ends_well() -> None:
+    with running() as processes:
+        ann, address = processes.listen(stdin=subprocess.DEVNULL)
+        bob = processes.call(address, "--name", "Bob")
+        bob.type("one", "exit")
+        bob.end_input()
         assert (bob.finish(), ann.finish()) == (0, 0)
         assert ann.out == ["Bob: one"]
 

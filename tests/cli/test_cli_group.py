@@ -145,6 +145,20 @@ def test_lines_that_the_hub_never_got_are_told_and_give_exit_status_3() -> None:
         assert [one["line"] for one in ann.events("undelivered")] == [1]
 
 
+def test_lines_behind_exit_are_told_of_and_give_exit_status_3() -> None:
+    with running() as processes:
+        group = Group(processes)
+        bob = group.join("Bob", "--wait")
+        ann = group.join("Ann")
+        ann.type("one", "exit", "two", "three")
+        assert ann.finish() == 3
+        assert [one["line"] for one in ann.events("taken")] == [1]
+        assert [one["line"] for one in ann.events("unsent")] == [3]
+        bob.type("exit")
+        assert bob.finish() == 0
+        assert [one["text"] for one in bob.events("message")] == ["one"]
+
+
 def test_nobody_answers() -> None:
     with running() as processes:
         ann = processes.start("join", "127.0.0.1:9", "--name", "Ann", "--timeout", "1")

@@ -30,7 +30,8 @@ from palaver import (
 from palaver.roles.peer_events import Unanswered
 from palaver_io.cli.lines import EndOfInput, Line
 from palaver_io.cli.peer_output import PlainPeerOutput
-from palaver_io.cli.peer_talk import PeerPolicy, PeerTalk
+from palaver_io.cli.peer_policy import PeerPolicy
+from palaver_io.cli.peer_talk import PeerTalk
 from palaver_io.cli.screen import Screen
 
 BOB = Entry(2, "Bob", ("127.0.0.1", 4000), 0)
@@ -243,3 +244,48 @@ def test_that_the_registry_is_away_is_said_more_rarely_each_time_until_it_is_bac
     assert 5 <= stay_away(3600) <= 7
     desk.talk.take_notice(Enlisted(1, "Ann", 0))
     assert stay_away(20) >= 2
+
+
+def test_to_call_one_whom_we_are_calling_is_told_as_that(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Calling(1, 0, "bob"))
+    desk.talk.take_notice(Calling(2, 0, "Bob"))
+    desk.talk.take_notice(needless(2))
+    assert "You are calling Bob already" in desk.printed
+    desk.talk.take_notice(CallOpened(1, 0, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_notice(Calling(3, 0, "Bob"))
+    desk.talk.take_notice(needless(3))
+    assert "You are talking with Bob already" in desk.printed
+
+
+@pytest.mark.parametrize("is_interactive", [True, False])
+def test_what_comes_when_all_is_ended_is_refused(
+    capsys: pytest.CaptureFixture[str], is_interactive: bool
+) -> None:
+    desk = Desk(capsys, is_interactive=is_interactive)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    desk.talk.take_notice(Calling(1, 0, "bob"))
+    desk.talk.take_notice(CallOpened(1, 0, 2, "Bob", BOB.address, verified=True))
+    desk.talk.take_input(Line(1, "leave"))
+    assert not desk.talk.is_over
+    assert desk.talk.prompt().text == ""
+    desk.talk.take_input(Line(2, "send hi"))
+    assert not desk.said
+    assert "too late: everything has been ended" in desk.printed
+    assert desk.talk.status == (0 if is_interactive else 3)
+
+
+def test_what_is_no_registry_is_given_up_unless_it_was_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(RegistryAway(Reason.WRONG_ROLE))
+    assert "runs Palaver, but is no registry" in desk.printed
+    assert desk.talk.is_over
+    assert desk.talk.status == 1
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(3, "Ann", 0))
+    desk.talk.take_notice(RegistryAway(Reason.WRONG_ROLE))
+    assert not desk.talk.is_over

@@ -437,7 +437,17 @@ def test_a_script_without_a_registry_gives_up(
     said = "\n".join(ann.err)
     assert f"no answer from the registry at {town.address} within 1 s" in said
     assert "notice that you have left" not in said
-    assert said.count("everything was ended before") == (1 if lines else 0)
+    assert said.count("too late: everything has been ended") == len(lines)
+
+
+def test_commands_behind_leave_are_told_of(processes: Processes) -> None:
+    town = Town(processes)
+    ann = town.start("Ann")
+    ann.type("list", "leave", "send hi", "list")
+    assert ann.finish() == 3
+    [told] = [line for line in ann.err if "too late" in line]
+    assert "line 3, 'send hi'" in told
+    assert "Nor was anything sent that follows it." in ann.err
 
 
 # A person

@@ -21,7 +21,8 @@ from palaver_io.cli.group_output import JsonGroupOutput, PlainGroupOutput
 from palaver_io.cli.output import JsonOutput, PlainOutput
 from palaver_io.cli.parties import Party
 from palaver_io.cli.peer_output import JsonPeerOutput, PlainPeerOutput
-from palaver_io.cli.peer_talk import PeerPolicy, PeerTalk
+from palaver_io.cli.peer_policy import PeerPolicy
+from palaver_io.cli.peer_talk import PeerTalk
 from palaver_io.cli.screen import Screen
 
 AT = "127.0.0.1:4000"

@@ -65,7 +65,7 @@ examples:
 "palaver COMMAND --help" tells more about each.
 
 exit status:
-  0  all is well: every line was delivered
+  0  all is well: every line that was there was delivered
   1  failure: no answer, busy, name or port taken, cut off, ...
   2  wrong usage
   3  a line was not delivered, or may not have been, or could not be sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from palaver import (
     Address,
@@ -48,6 +49,8 @@ from .screen import Screen
 from .session import CannotStartError
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED, EXIT_USAGE
 from .terminal import Prompt
+
+_LEFT: Final = "the room was left"
 
 
 class JoinCommand:
@@ -154,6 +157,8 @@ class JoinTalk:
         """Take a line, or the end of all lines."""
         if isinstance(item, EndOfInput):
             self._at_end = True
+        elif self.is_over or (self._at_end and not self._is_interactive):
+            self._refuse(item, _LEFT)
         elif item.text.strip().lower() == "exit" and not item.problem:
             self._at_end = True
             self._wait = False
@@ -234,7 +239,7 @@ class JoinTalk:
             self._fail(EXIT_FAILURE)
         self.is_over = True
         while self._held:
-            self._refuse(self._held.popleft(), "the room was left")
+            self._refuse(self._held.popleft(), _LEFT)
 
     # Lines
 

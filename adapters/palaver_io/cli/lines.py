@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -88,14 +89,30 @@ class LineReader:
         self._descriptor = descriptor
         self._put = put
         self._wanted = threading.Semaphore(0)
+        self._is_at_end = False
         self._is_asked = False
+        self._has_answered = True
+        self._is_reading = False
         self._thread: threading.Thread | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a line was ever asked for."""
+        return self._thread is not None
+
+    @property
+    def is_answer_near(self) -> bool:
+        """Whether what was asked for is still to come, and there is something to be read."""
+        if self._has_answered:
+            return False
+        return not self._is_reading or _is_readable(self._descriptor)
 
     def ask(self) -> None:
         """Ask for the next line; asking again before it was taken does nothing."""
-        if self._is_asked:
+        if self._is_asked or self._is_at_end:
             return
         self._is_asked = True
+        self._has_answered = False
         self._wanted.release()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="palaver-input", daemon=True)
@@ -109,7 +126,10 @@ class LineReader:
         for line in self._read():
             self._wanted.acquire()
             self._put(line)
+            self._has_answered = True
+        self._is_at_end = True
         self._put(EndOfInput())
+        self._has_answered = True
 
     def _read(self) -> Iterator[Line]:
         splitter = LineSplitter()
@@ -120,7 +140,17 @@ class LineReader:
     def _read_chunk(self) -> bytes:
         if self._descriptor is None:
             return b""
+        self._is_reading = True
         try:
             return os.read(self._descriptor, _CHUNK)
         except OSError:  # the terminal is gone, or stdin is a directory
             return b""
+        finally:
+            self._is_reading = False
+
+
+def _is_readable(descriptor: int | None) -> bool:
+    try:
+        return descriptor is not None and bool(select.select([descriptor], [], [], 0)[0])
+    except (OSError, ValueError):  # not on Windows, nor for very high numbers
+        return False

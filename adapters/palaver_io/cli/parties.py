@@ -29,6 +29,8 @@ class Party:
     verified: bool = True
     is_me: bool = False
     """It is ourselves whom we asked for."""
+    is_called: bool = False
+    """Whom we asked for is being called already, and has not answered yet."""
     was_calling: bool = False
     """Whom we asked for was calling us: that has become the conversation."""
     is_ringing: bool = False
@@ -48,6 +50,12 @@ class Party:
     def wants(self, number: int, name: str) -> bool:
         """Tell whether it is this one whom we asked for."""
         return fold_name(self.wanted) in {str(number), fold_name(name)}
+
+    def is_awaited(self, wanted: str) -> bool:
+        """Tell whether we are calling whom somebody asked for by `wanted`."""
+        return (
+            bool(self.wanted) and not self.is_open and fold_name(self.wanted) == fold_name(wanted)
+        )
 
     @property
     def who(self) -> str:

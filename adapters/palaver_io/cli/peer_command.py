@@ -11,7 +11,8 @@ from palaver_io.opening import open_caller, open_listener
 from palaver_io.port import Port
 
 from .peer_output import JsonPeerOutput, PeerOutput, PlainPeerOutput
-from .peer_talk import PeerPolicy, PeerTalk
+from .peer_policy import PeerPolicy
+from .peer_talk import PeerTalk
 from .people_arguments import PeerOptions
 from .screen import Screen
 from .session import CannotStartError

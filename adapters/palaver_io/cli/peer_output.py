@@ -23,7 +23,6 @@ from palaver import (
     RegistryAway,
     Rejection,
     Replaced,
-    Side,
     StillCalling,
     StillEnlisting,
     Vanished,
@@ -33,6 +32,7 @@ from palaver_io.addresses import format_address
 
 from .escape import escape
 from .parties import Party
+from .peer_endings import say_ended
 from .telling import JsonTeller, PlainTeller, Teller
 
 _PATIENCE: Final = 0.7  # seconds of no answer after which people are told that we go on trying
@@ -336,7 +336,7 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
         if notice.outcome is Outcome.ALREADY and one.was_calling:
             return
         said = f": {notice.text}" if notice.text else "."
-        self._note(f"{_say_ended(one, notice)}{said}")
+        self._note(f"{say_ended(one, notice)}{said}")
 
     def learn(self, present: Present) -> None:
         """These are there, whom nobody has asked for: to know their names later."""
@@ -371,6 +371,8 @@ def _say_registry(notice: Notice) -> str:
                 )
             return "The registry is back, and has you as before."
         case RegistryAway():
+            if notice.reason == Reason.WRONG_ROLE:
+                return "What answers at the registry's address runs Palaver, but is no registry."
             why = reason_name(notice.reason)
             return f"The registry is away ({why}). Conversations go on; trying to come back ..."
         case EnlistRefused():
@@ -407,44 +409,3 @@ def _name_reason(notice: CallEnded) -> str | None:
         code = notice.reason
         return Rejection(code).name.lower().replace("_", "-") if code in known else str(code)
     return None
-
-
-def _say_ended(one: Party, notice: CallEnded) -> str:
-    ours = notice.by is Side.LOCAL
-    match notice.outcome:
-        case Outcome.INACTIVE:
-            return f"{one.who} is inactive: nobody who is here has that name or id"
-        case Outcome.ALREADY:
-            return "That is you" if one.is_me else f"You are talking with {one.who} already"
-        case Outcome.REJECTED if ours:
-            return f"You have turned {one.who} down"
-        case Outcome.REJECTED:
-            busy = {
-                Rejection.BUSY: f"{one.who} is busy",
-                Rejection.NOT_ME: f"{one.who} is not at that address any more; call again",
-            }
-            return busy.get(_rejection(notice.reason), f"{one.who} does not want to talk")
-        case Outcome.CANCELLED:
-            return f"You have given up calling {one.who}" if ours else f"{one.who} has given up"
-        case Outcome.NO_ANSWER:
-            return f"{one.who} did not answer"
-        case Outcome.TERMINATED:
-            return (
-                f"You ended the conversation with {one.who}"
-                if ours
-                else f"{one.who} ended the conversation"
-            )
-        case Outcome.GONE:
-            why = {
-                Reason.DEAD: "does not answer any more",
-                Reason.RESET: "was restarted",
-            }.get(_reason(notice.reason), f"is gone ({reason_name(notice.reason)})")
-            return f"{one.who} {why}"
-
-
-def _rejection(code: int) -> Rejection:
-    return Rejection(code) if code in {int(one) for one in Rejection} else Rejection.DECLINED
-
-
-def _reason(code: int) -> Reason:
-    return Reason(code) if code in {int(one) for one in Reason} else Reason.LEFT

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from palaver import (
@@ -27,6 +26,8 @@ from palaver import (
     Outcome,
     Overdue,
     Present,
+    Reason,
+    RegistryAway,
     Reject,
     Replaced,
     Ringing,
@@ -48,10 +49,12 @@ from .lines import EndOfInput, Input, Line
 from .parties import Parties, Party, UnclearError
 from .peer_help import HELP, explain_unknown
 from .peer_output import PeerOutput
+from .peer_policy import PeerPolicy
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED
 from .terminal import Prompt
 
 _FOREVER: Final = float("inf")
+_ENDED: Final = "too late: everything has been ended, or is about to be"
 _PATIENCE: Final = 30.0
 """For how many seconds a script waits to be entered, unless `--timeout` says otherwise."""
 _TO_KNOW: Final = 1
@@ -60,19 +63,6 @@ _TO_KNOW: Final = 1
 
 class NotYetError(Exception):
     """What a script asks for can't be done yet, but perhaps soon."""
-
-
-@dataclass(frozen=True)
-class PeerPolicy:
-    """How a peer behaves."""
-
-    registry: Address
-    name: str
-    accept: str
-    """One of "ask", "all", "none"."""
-    timeout: float | None
-    wait: bool
-    is_interactive: bool
 
 
 class PeerTalk:
@@ -138,6 +128,8 @@ class PeerTalk:
     def prompt(self) -> Prompt:
         """Show for whom what is sent will be."""
         current = self.parties.current
+        if self._is_stopping:
+            return Prompt("")
         if current is None:
             return Prompt("> ")
         return Prompt(f"{current.who}> ", current.link)
@@ -169,6 +161,8 @@ class PeerTalk:
         """Take a line, or the end of all lines."""
         if isinstance(item, EndOfInput):
             self._at_end = True
+        elif self._is_stopping:
+            self._lose(item, _ENDED)
         else:
             self._held.append(item)
         self._go_on()
@@ -189,7 +183,7 @@ class PeerTalk:
             return
         self._is_stopping, self.due = True, _FOREVER
         for line in self._held:
-            self._lose(line, "everything was ended before")
+            self._lose(line, _ENDED)
         self._held.clear()
         if not self._has_departed:
             self._perform(Depart())
@@ -250,6 +244,7 @@ class PeerTalk:
     def _end(self, one: Party, notice: CallEnded) -> None:
         self.parties.remove(one)
         one.is_me = one.wants(self._id, self._policy.name)
+        one.is_called = any(other.is_awaited(one.wanted) for other in self.parties)
         self._output.ended(one, notice)
         ended_well = notice.outcome is Outcome.TERMINATED or notice.by is Side.LOCAL
         if not self._policy.is_interactive and one.wanted and not ended_well:
@@ -269,6 +264,9 @@ class PeerTalk:
             if isinstance(notice, Replaced) or not self._is_entered:
                 self.stop(EXIT_FAILURE)
             self._is_entered = False
+        elif isinstance(notice, RegistryAway):
+            if notice.reason == Reason.WRONG_ROLE and not self._id:
+                self.stop(EXIT_FAILURE)
         elif isinstance(notice, Departed):
             self._has_departed = True
             self._end_if_done()

@@ -28,6 +28,8 @@ from .telling import Teller
 from .terminal import Keys, Prompt, Terminal, find_terminal, stdin_is_terminal
 
 _GOODBYE: Final = 0.5  # seconds beyond Timing.linger_max
+_GLANCES: Final = 100  # at whether more is there to be read, at most
+_GLANCE: Final = 0.01  # seconds
 
 
 class SessionOptions(Protocol):
@@ -254,6 +256,8 @@ class _Session:
         Whoever calls meanwhile is turned away.
         """
         machine, inbox = self._command.machine, self._inbox
+        is_cut = False
+        self._look_for_more(running)
         until = time.monotonic() + self._command.options.timing.linger_max + _GOODBYE
         while (left := until - time.monotonic()) > 0:
             running.wait_until(
@@ -264,8 +268,28 @@ class _Session:
             item = inbox.get(running.perform)
             if isinstance(item, Signal):
                 return
-            if isinstance(item, Notice | Line):
+            if isinstance(item, Notice):
                 self._take(item, talk)
+            elif isinstance(item, Line) and not is_cut:
+                is_cut = True
+                self._take(item, talk)
+                self._look_for_more(running)
+            elif isinstance(item, Line):
+                self._output.hint("Nor was anything sent that follows it.")
+
+    def _look_for_more(self, running: Running) -> None:
+        """See whether another line is at hand: a script is to know that it was not sent."""
+        reader = self._reader
+        if reader is None or self._is_interactive or not reader.has_begun:
+            return
+        reader.ask()
+        far = 0
+        for _ in range(_GLANCES):
+            # Looked at twice, for what was read might be on its way right now.
+            far = 0 if reader.is_answer_near else far + 1
+            if far == 2:
+                return
+            running.wait_until(lambda: False, _GLANCE)
 
 
 def _find_patience(talk: Talk) -> float | None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from .editor import LineEditor
 from .escape import escape
 from .lines import EndOfInput, Input, make_line
 from .screen import Screen
+from .signals import Redraw
+
+_GLANCE: Final = 0.5  # seconds between looks at whether the terminal is ours
 
 try:
     import termios
@@ -55,10 +61,11 @@ def stdin_is_terminal() -> bool:
 class Terminal(Screen):
     """Shows the line that is being typed below everything that is printed.
 
+    While a shell has put us in the background it prints, and leaves the terminal alone otherwise.
     All but `_read` runs in the main thread.
     """
 
-    def __init__(self, stream: TextIO, put: Callable[[Keys], None]) -> None:
+    def __init__(self, stream: TextIO, put: Callable[[Keys | Redraw], None]) -> None:
         super().__init__()
         self._prompt: Callable[[], Prompt] = lambda: Prompt("")
         self._stream = stream
@@ -67,7 +74,10 @@ class Terminal(Screen):
         self._shown = Prompt("")
         self._count = 0
         self._input = sys.stdin.fileno()
+        # As we found it; None before the start and after the end.
         self._modes: list[Any] | None = None
+        # Whether it is set up for the editor.
+        self._is_ours = False
 
     # Modes
 
@@ -75,6 +85,8 @@ class Terminal(Screen):
         """Take keys one by one; `prompt` gives what to show in front of a new line."""
         self._prompt = prompt
         self._modes = termios.tcgetattr(self._input)
+        # Reading in the background is to fail and not to stop us.
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         self.resume()
         threading.Thread(target=self._read, name="palaver-keys", daemon=True).start()
 
@@ -84,19 +96,34 @@ class Terminal(Screen):
             return
         modes = self._modes.copy()
         modes[3] &= ~(termios.ICANON | termios.ECHO)
-        termios.tcsetattr(self._input, termios.TCSADRAIN, modes)
+        self._is_ours = self._is_in_front() and self._set_modes(modes)
         self._draw()
 
     def restore(self) -> None:
         """Give the terminal back as it was; doing so twice does nothing."""
-        if self._modes is None:
-            return
         self._write("\r\x1b[K")
         modes, self._modes = self._modes, None
+        was_ours, self._is_ours = self._is_ours, False
+        if modes is not None and was_ours and self._is_in_front():
+            self._set_modes(modes)
+
+    def _is_in_front(self) -> bool:
+        """Tell whether the shell has left the terminal to us."""
         try:
-            termios.tcsetattr(self._input, termios.TCSADRAIN, modes)
-        except termios.error:  # it is gone
-            return
+            return os.tcgetpgrp(self._input) == os.getpgrp()
+        except OSError:  # there is no shell to decide about it, or it is gone
+            return True
+
+    def _set_modes(self, modes: list[Any]) -> bool:
+        """Set up the terminal; False if it is gone."""
+        while True:
+            try:
+                termios.tcsetattr(self._input, termios.TCSADRAIN, modes)
+            except termios.error as error:
+                if error.args[0] != errno.EINTR:
+                    return False
+            else:
+                return True
 
     # Printing
 
@@ -136,13 +163,23 @@ class Terminal(Screen):
         self._put(Keys(b""))
 
     def _read_keys(self) -> bytes:
-        try:
-            return os.read(self._input, 4096)
-        except OSError:
-            return b""
+        while True:
+            if not self._is_in_front():
+                self._wait_for_the_front()
+            try:
+                return os.read(self._input, 4096)
+            except OSError:
+                if self._is_in_front():
+                    return b""
+
+    def _wait_for_the_front(self) -> None:
+        """Wait until the shell leaves the terminal to us, which it need not tell."""
+        while not self._is_in_front():
+            time.sleep(_GLANCE)
+        self._put(Redraw())
 
     def _draw(self) -> None:
-        if self._modes is None:
+        if not self._is_ours:
             return
         if not self._editor.text:
             # Who gets the line is settled when its first character is typed.
@@ -156,7 +193,7 @@ class Terminal(Screen):
             return 80
 
     def _write(self, text: str) -> None:
-        if self._modes is None:
+        if not self._is_ours:
             return
         try:
             self._stream.write(text)
