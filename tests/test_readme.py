@@ -64,7 +64,7 @@ def test_the_two_commands_are_there_one_line_each() -> None:
 
 
 def test_the_json_events_of_the_readme_are_those_of_the_code() -> None:
-    files = ("output.py", "group_output.py", "peer_output.py", "registry_command.py")
+    files = ("output.py", "group_json.py", "peer_output.py", "registry_command.py")
     source = "".join((ROOT / "adapters/palaver_io/cli" / name).read_text() for name in files)
     written = set(re.findall(r'_write\(\s*"([a-z-]+)"', source))
     tables = re.findall(r"^\| `event` .*\n\|.*\n((?:\|.*\n)+)", README, re.MULTILINE)

@@ -42,7 +42,8 @@ from palaver_io.port import Port
 
 from .escape import preview
 from .group_arguments import JoinOptions
-from .group_output import GroupOutput, JsonGroupOutput, PlainGroupOutput
+from .group_json import JsonGroupOutput
+from .group_output import GroupOutput, PlainGroupOutput
 from .lines import EndOfInput, Input, Line
 from .screen import Screen
 from .session import CannotStartError
