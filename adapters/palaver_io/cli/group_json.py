@@ -82,8 +82,8 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             unreachable=notice.unreachable,
         )
 
-    def entered(self, notice: Entered, *, again: bool) -> None:
-        """We are in the room, perhaps again."""
+    def entered(self, notice: Entered, *, again: bool, past: bool) -> None:
+        """We are in the room, perhaps again; with `past`, what comes next is of before."""
         self._write(
             "entered",
             link=notice.link,
@@ -93,6 +93,10 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             number=notice.number,
             members=notice.members,
         )
+
+    def caught_up(self, link: int, number: int, others: tuple[str, ...]) -> None:
+        """All of before was told, up to entry `number`: these others are there now."""
+        self._write("caught-up", link=link, number=number, members=others)
 
     def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
@@ -104,8 +108,8 @@ class JsonGroupOutput(JsonTeller, GroupOutput):
             text=notice.text,
         )
 
-    def joined(self, notice: CameIn) -> None:
-        """Another member has come in."""
+    def joined(self, notice: CameIn, *, past: bool) -> None:
+        """Another member has come in, now or in the past."""
         self._write(
             "joined",
             link=notice.link,

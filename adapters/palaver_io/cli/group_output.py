@@ -65,16 +65,20 @@ class GroupOutput(Teller):
         """It has not answered yet."""
 
     @abstractmethod
-    def entered(self, notice: Entered, *, again: bool) -> None:
-        """We are in the room, perhaps again."""
+    def entered(self, notice: Entered, *, again: bool, past: bool) -> None:
+        """We are in the room, perhaps again; with `past`, what comes next is of before."""
+
+    @abstractmethod
+    def caught_up(self, link: int, number: int, others: tuple[str, ...]) -> None:
+        """All of before was told, up to entry `number`: these others are there now."""
 
     @abstractmethod
     def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
 
     @abstractmethod
-    def joined(self, notice: CameIn) -> None:
-        """Another member has come in."""
+    def joined(self, notice: CameIn, *, past: bool) -> None:
+        """Another member has come in, now or in the past."""
 
     @abstractmethod
     def left(self, notice: WentOut) -> None:
@@ -122,6 +126,11 @@ _GOING: Final = {
     Going.LOST: "was lost",
     Going.DROPPED: "was dropped: it took too little, too slowly",
 }
+_MISSED: Final = {
+    Welcome.NEW: "",
+    Welcome.RESUMED: "; what was missed follows",
+    Welcome.GAP: "; the rest of what was missed follows",
+}
 _REFUSALS: Final = {
     JoinRefusal.NAME_TAKEN: "somebody of that name is there already.",
     JoinRefusal.BAD_NAME: "that name can't be taken: it must be printable.",
@@ -149,6 +158,8 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         self._verbose = verbose
         self._numbered = numbered
         self._unreachable: bool | None = None
+        # What is to be said before the next entry.
+        self._head = ""
 
     def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
         """Members can come to `address`."""
@@ -185,25 +196,41 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         why = "Nothing seems to listen at" if unreachable else "No answer from"
         self._note(f"{why} {address} yet. Still trying; Ctrl-C gives up.")
 
-    def entered(self, notice: Entered, *, again: bool) -> None:
-        """We are in the room, perhaps again."""
+    def entered(self, notice: Entered, *, again: bool, past: bool) -> None:
+        """We are in the room, perhaps again; with `past`, what comes next is of before."""
+        where = f"{notice.room} as {notice.name}"
+        self._head = "" if again or not past else "Earlier:"
         if again:
-            missed = "" if notice.how is not Welcome.RESUMED else "; what was missed follows"
-            self._note(f"Back in {notice.room} as {notice.name}{missed}.")
-            return
-        others = ", ".join(notice.members) or "nobody"
-        self._note(f"You are in {notice.room} as {notice.name}. Already here: {others}.")
+            self._note(f"Back in {where}{_MISSED[notice.how]}.")
+            if not past:
+                self._note(_say_others(notice.members))
+        elif past:
+            self._note(f"You are in {where}.")
+        else:
+            self._note(
+                f"You are in {where}. Already here: {', '.join(notice.members) or 'nobody'}."
+            )
+
+    def caught_up(self, link: int, number: int, others: tuple[str, ...]) -> None:
+        """All of before was told, up to entry `number`: these others are there now."""
+        self._head = ""
+        self._note(_say_others(others))
 
     def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
+        self._note_head()
         self._screen.out(f"{escape(notice.name)}: {escape(notice.text)}")
 
-    def joined(self, notice: CameIn) -> None:
-        """Another member has come in."""
-        self._note(f"{notice.name} is here{' again' if notice.how is Coming.BACK else ''}.")
+    def joined(self, notice: CameIn, *, past: bool) -> None:
+        """Another member has come in, now or in the past."""
+        self._note_head()
+        is_here = "came" if past else "is here"  # perhaps it has gone since
+        again = " again" if notice.how is Coming.BACK else ""
+        self._note(f"{notice.name} {is_here}{again}.")
 
     def left(self, notice: WentOut) -> None:
         """Another member is gone."""
+        self._note_head()
         self._note(f"{notice.name} {_GOING[notice.how]}.")
 
     def taken(self, line: int, begin: str, number: int) -> None:
@@ -266,9 +293,18 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         else:
             self._note(f"Joining at {address} failed: {ending_name(notice.reason)}.{said}")
 
+    def _note_head(self) -> None:
+        if self._head:
+            self._note(self._head)
+            self._head = ""
+
     def _line(self, line: int, begin: str) -> str:
         """Name a line of ours: by its number too, if it came from a file."""
         return f"line {line}, {begin}" if self._numbered else begin
+
+
+def _say_others(others: tuple[str, ...]) -> str:
+    return f"Now here: {', '.join(others)}." if others else "Nobody else is here."
 
 
 def _where(room: str) -> str:
