@@ -80,7 +80,7 @@ def test_a_trace_is_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_campaigns_print_their_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "--calls", "10"]) == 0
     out = capsys.readouterr().out
-    assert "0 of them twice; 0 were stuck" in out
+    assert "0 of them twice, 0 were stuck" in out
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert main(["sim", "--forged", "1000"]) == 0
     out = capsys.readouterr().out

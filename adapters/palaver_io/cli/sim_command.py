@@ -91,13 +91,14 @@ def _try_calls(screen: Screen, options: SimOptions) -> bool:
             f"{found.failed[what]:,} failed and were told so within their bound",
         )
         _tell(screen, f"{what}: ", figures)
-    figures = (
+    together = (
         f"{found.rung:,} rang",
-        f"{len(found.rung_twice)} of them twice; {len(found.stuck)} were stuck",
+        f"{len(found.rung_twice)} of them twice",
+        f"{len(found.stuck)} were stuck",
         f"{found.seconds / 3600:,.1f} simulated hours in {took:,.1f} s",
         f"{found.datagrams:,} datagrams",
     )
-    _tell(screen, "all: ", figures)
+    _tell(screen, "all: ", together)
     for problem in (found.stuck + found.rung_twice)[:_SHOWN]:
         screen.out(f"  {problem}")
         screen.out(f"    again: palaver sim --calls 1 --seed {problem.split()[1][:-1]}")
