@@ -253,8 +253,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
                 self._names[notice.entry.id] = notice.entry.name
                 self._note(f"{notice.entry.name} is here (id {notice.entry.id}).")
             case Vanished():
-                name = self._names.pop(notice.id, "Somebody")
-                self._note(f"{name} (id {notice.id}) is not here any more.")
+                if name := self._names.pop(notice.id, ""):  # nobody misses whom they never saw
+                    self._note(f"{name} (id {notice.id}) is not here any more.")
             case NewsMissed():
                 self._note('More has changed than you were told: "list" shows who is here.')
             case StillEnlisting():
