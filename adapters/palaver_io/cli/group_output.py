@@ -25,7 +25,7 @@ from palaver.wire.group import JoinRefusal, Welcome, ending_name
 from palaver.wire.group_log import Coming, Going
 from palaver_io.addresses import format_address
 
-from .escape import escape
+from .escape import escape, escape_text
 from .screen import Screen
 from .telling import PlainTeller, Teller
 
@@ -181,7 +181,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
     def relayed(self, notice: PostRelayed) -> None:
         """Somebody has said something in a room."""
         who = escape(f"{_where(notice.room)}{notice.name}")
-        self._screen.out(f"{who}: {escape(notice.text)}")
+        self._screen.out(f"{who}: {escape_text(notice.text)}")
 
     def dialing(self, notice: Dialing) -> None:
         """We call the hub."""
@@ -219,7 +219,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
     def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
         self._note_head()
-        self._screen.out(f"{escape(notice.name)}: {escape(notice.text)}")
+        self._screen.out(f"{escape(notice.name)}: {escape_text(notice.text)}")
 
     def joined(self, notice: CameIn, *, past: bool) -> None:
         """Another member has come in, now or in the past."""

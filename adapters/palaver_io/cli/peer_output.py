@@ -31,7 +31,7 @@ from palaver import (
 )
 from palaver_io.addresses import format_address
 
-from .escape import escape
+from .escape import escape, escape_text
 from .parties import Party
 from .telling import JsonTeller, PlainTeller, Teller
 
@@ -310,7 +310,7 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
 
     def message(self, one: Party, notice: Heard) -> None:
         """The other side said something."""
-        self._screen.out(f"{one.who}: {escape(notice.text)}")
+        self._screen.out(f"{one.who}: {escape_text(notice.text)}")
 
     def delivered(self, one: Party, line: int, begin: str) -> None:
         """It has arrived."""
