@@ -51,10 +51,6 @@ def test_people_see_names_and_texts_and_who_comes_and_goes() -> None:
         address = hub.err[0].removeprefix("The hub is at ").removesuffix(".")
         ann = processes.start("join", address, "--name", "Ann")
         ann.wait_for_err("You are in lobby as Ann. Already here: nobody.")
-        bob = processes.start("join", address, "--name", "B\u202eob")
-        assert bob.finish() == 1
-        bob.wait_for_err("refuses: that name can't be taken")
-        bob.wait_for_err("--name 'B ob'")
         bob = processes.start("join", address, "--name", "Bob", "-v")
         bob.wait_for_err("You are in lobby as Bob. Already here: Ann.")
         ann.wait_for_err("Bob is here.")
@@ -158,6 +154,7 @@ def test_nobody_answers() -> None:
         ("join",),
         ("join", "--name", ""),
         ("join", "--name", "x" * 65),
+        ("join", "--name", "B\u202eob"),
         ("join", "--name", "x", "--room", "y" * 33),
         ("join", "127.0.0.1:0", "--name", "x"),
         ("hub", "1:2:3"),
