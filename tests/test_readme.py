@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from palaver import Action, Event, machine
+from palaver_io.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -95,3 +96,13 @@ def test_links_to_files_and_sections_lead_somewhere() -> None:
         heads = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.MULTILINE)
         anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
         assert anchor in anchors
+
+
+def test_the_exit_statuses_of_the_help_are_those_of_the_readme(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = README.split("| exit status |")[1].split("\n\n")[0]
+    written = re.findall(r"^\| ([\d, ]+) \|", rows, re.MULTILINE)
+    assert main(["--help"]) == 0
+    statuses = capsys.readouterr().out.split("exit status:\n")[1]
+    assert re.findall(r"^  (\d[\d, ]*?)  ", statuses, re.MULTILINE) == written
