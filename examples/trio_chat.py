@@ -17,7 +17,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
 
-import trio
+try:
+    import trio
+except ModuleNotFoundError:
+    raise SystemExit("needs: pip install trio") from None
 
 from palaver import (
     Abort,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from palaver import Action, Event, machine
+from palaver_io.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -53,7 +54,9 @@ def test_the_embedding_example_runs_in_about_thirty_lines() -> None:
 @pytest.mark.smoke
 def test_the_simulation_example_runs() -> None:
     first, *trace = run(SIMULATION).splitlines()
-    assert re.fullmatch(r"\d+\.\d\d s, \d+ lost, \d+ damaged", first)
+    # It loses and damages something, and it is what the README says.
+    assert re.fullmatch(r"\d+\.\d\d s, [1-9]\d* lost, [1-9]\d* damaged", first)
+    assert f"# {first}\n" in SIMULATION
     assert len(trace) == 5
 
 
@@ -64,7 +67,7 @@ def test_the_two_commands_are_there_one_line_each() -> None:
 
 
 def test_the_json_events_of_the_readme_are_those_of_the_code() -> None:
-    files = ("output.py", "group_output.py", "peer_output.py", "registry_command.py")
+    files = ("output.py", "group_json.py", "peer_output.py", "registry_command.py")
     source = "".join((ROOT / "adapters/palaver_io/cli" / name).read_text() for name in files)
     written = set(re.findall(r'_write\(\s*"([a-z-]+)"', source))
     tables = re.findall(r"^\| `event` .*\n\|.*\n((?:\|.*\n)+)", README, re.MULTILINE)
@@ -93,3 +96,13 @@ def test_links_to_files_and_sections_lead_somewhere() -> None:
         heads = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.MULTILINE)
         anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
         assert anchor in anchors
+
+
+def test_the_exit_statuses_of_the_help_are_those_of_the_readme(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = README.split("| exit status |")[1].split("\n\n")[0]
+    written = re.findall(r"^\| ([\d, ]+) \|", rows, re.MULTILINE)
+    assert main(["--help"]) == 0
+    statuses = capsys.readouterr().out.split("exit status:\n")[1]
+    assert re.findall(r"^  (\d[\d, ]*?)  ", statuses, re.MULTILINE) == written

@@ -93,6 +93,21 @@ def test_who_was_there_before_us_has_a_name_when_it_goes(
     assert "Bob (id 2) is not here any more." in desk.printed
 
 
+def test_who_was_never_seen_here_is_not_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(capsys)
+    desk.talk.take_notice(Enlisted(4, "Cy", 0))
+    (asked,) = desk.asked
+    assert isinstance(asked, Who)
+    desk.talk.take_notice(Present(asked.ref, (BOB,), more=False))
+    assert "You are Cy" in desk.printed
+    desk.talk.take_notice(Vanished(3))  # who was killed, and whose name we have taken
+    assert desk.printed == ""
+    desk.talk.take_notice(Vanished(2))
+    assert desk.printed == "Bob (id 2) is not here any more.\n"
+    desk.talk.take_notice(Vanished(2))
+    assert desk.printed == ""
+
+
 def test_a_list_goes_on_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     desk = Desk(capsys)
     desk.talk.take_input(Line(1, "list"))

@@ -17,7 +17,8 @@ from palaver import (
     StillEnlisting,
 )
 from palaver_io.cli.conversations import Conversation
-from palaver_io.cli.group_output import JsonGroupOutput, PlainGroupOutput
+from palaver_io.cli.group_json import JsonGroupOutput
+from palaver_io.cli.group_output import PlainGroupOutput
 from palaver_io.cli.output import JsonOutput, PlainOutput
 from palaver_io.cli.parties import Party
 from palaver_io.cli.peer_output import JsonPeerOutput, PlainPeerOutput

@@ -16,7 +16,7 @@ from palaver import Timing
 from palaver_io.cli.argument_types import take_chance
 from palaver_io.cli.arguments import ChatOptions, DemoOptions, parse_arguments
 from palaver_io.cli.conversations import Conversation, Conversations, UnclearError
-from palaver_io.cli.escape import escape, preview
+from palaver_io.cli.escape import escape, escape_text, preview
 from palaver_io.cli.lines import MAX_TEXT, EndOfInput, Input, Line, LineReader, LineSplitter
 from palaver_io.cli.network import HUB, LISTEN, REGISTRY, Service, explain_bind_error, hint_at
 
@@ -31,6 +31,19 @@ def test_nothing_that_is_printed_can_order_a_terminal_about(text: str) -> None:
     assert not codes & {*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F}
     assert not codes & {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)}
     assert len(escaped.splitlines()) <= 1
+
+
+@given(st.text(st.characters()))
+@pytest.mark.spec("M-6")
+def test_of_what_is_said_tabs_stay_and_nothing_else_that_is_escaped(text: str) -> None:
+    shown = escape_text(text)
+    assert shown.replace("\t", "\\t") == escape(text)
+    assert shown.count("\t") == text.count("\t")
+
+
+def test_a_table_and_code_stay_as_they_are() -> None:
+    assert escape_text("a\tb\t\tc") == "a\tb\t\tc"
+    assert escape_text("\tif x:\r\x1b[2J") == "\tif x:" + r"\r\x1b[2J"
 
 
 def test_what_people_write_stays_as_it_is() -> None:

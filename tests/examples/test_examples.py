@@ -111,3 +111,15 @@ def test_two_people_find_each_other(options: tuple[str, ...]) -> None:
         "Bob hears: hello",
         "The call was terminated",
     ]
+
+
+def test_trio_that_is_not_installed_is_told_in_a_line() -> None:
+    start = "import runpy, sys; sys.modules['trio'] = None; runpy.run_path(sys.argv[1])"
+    finished = subprocess.run(
+        [sys.executable, "-c", start, str(EXAMPLES / "trio_chat.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr) == (1, "needs: pip install trio\n")

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 
 from palaver import UsageError
 from palaver.wire.duo import check_name
 from palaver_io.addresses import parse_address
+
+
+def take_checked(check: Callable[[str], str], text: str) -> str:
+    """Take a name without spaces around it as `check` gives it, which raises UsageError."""
+    try:
+        return check(text.strip())
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def take_name(text: str) -> str:

@@ -38,7 +38,13 @@ from .people_arguments import (
     read_people_options,
 )
 from .plain_arguments import add_plain_options, check_plain_options
-from .sim_arguments import SIM_TEXT, SimOptions, add_sim_arguments, make_sim_options
+from .sim_arguments import (
+    SIM_TEXT,
+    SimOptions,
+    add_sim_arguments,
+    check_sim_options,
+    make_sim_options,
+)
 from .status import EXIT_USAGE
 
 DRIVERS = ("blocking", "selectors", "asyncio")
@@ -70,6 +76,7 @@ exit status:
   2  wrong usage
   3  a line was not delivered, or may not have been, or could not be sent
   130, 143, 129  ended by Ctrl-C, SIGTERM or SIGHUP; the other side was told
+  141  who read our output has had enough, as in "palaver listen | head -1"
 """
 
 _LISTEN = f"""\
@@ -161,6 +168,7 @@ def parse_arguments(arguments: list[str], version: str) -> Options:
     if surplus:
         parser.error(f"unrecognized arguments: {' '.join(surplus)}")
     if found.command == "sim":
+        check_sim_options(parser, found)
         return make_sim_options(found)
     faults = Faults(
         loss=found.loss, duplicate=found.dup, reorder=found.reorder, corrupt=found.corrupt

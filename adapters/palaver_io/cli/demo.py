@@ -104,7 +104,7 @@ def run_demo(options: DemoOptions) -> int:
     report, is_good = make_report(outcomes, took, seed)
     for line in report:
         screen.out(line)
-    return EXIT_OK if is_good and screen.take_failure() is None else EXIT_FAILURE
+    return screen.tell_failure() or (EXIT_OK if is_good else EXIT_FAILURE)
 
 
 def _make_ends(options: DemoOptions, seed: int) -> list[_End]:

@@ -6,12 +6,13 @@ import argparse
 from dataclasses import dataclass
 from typing import Final
 
-from palaver import Timing, UsageError
+from palaver import Timing
 from palaver.roles.group.events import LOBBY
-from palaver.wire.group import check_names
+from palaver.wire.group import MAX_ROOM
+from palaver.wire.names import shown_name
 from palaver_io.addresses import DEFAULT_HOST, parse_address
 
-from .argument_types import take_count, take_seconds
+from .argument_types import take_checked, take_count, take_seconds
 from .fault_options import FaultOptions
 
 HUB_PORT: Final = 2209
@@ -89,21 +90,13 @@ def take_hub_address(text: str) -> tuple[str, int]:
 
 
 def take_member_name(text: str) -> str:
-    """Take the name of a member. Raises ArgumentTypeError."""
-    return _checked(text.strip(), text.strip(), LOBBY)
+    """Take a name that a hub can keep. Raises ArgumentTypeError."""
+    return take_checked(shown_name, text)
 
 
 def take_room(text: str) -> str:
-    """Take the name of a room. Raises ArgumentTypeError."""
-    return _checked(text.strip(), "x", text.strip())
-
-
-def _checked(result: str, name: str, room: str) -> str:
-    try:
-        check_names(name, room)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return result
+    """Take the name of a room that a hub can make. Raises ArgumentTypeError."""
+    return take_checked(lambda name: shown_name(name, MAX_ROOM), text)
 
 
 def take_backlog(text: str) -> int:

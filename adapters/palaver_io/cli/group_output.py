@@ -25,9 +25,9 @@ from palaver.wire.group import JoinRefusal, Welcome, ending_name
 from palaver.wire.group_log import Coming, Going
 from palaver_io.addresses import format_address
 
-from .escape import escape
+from .escape import escape, escape_text
 from .screen import Screen
-from .telling import JsonTeller, PlainTeller, Teller
+from .telling import PlainTeller, Teller
 
 _PATIENCE = 4
 """The unanswered HELLO after which people are told: three quarters of a second."""
@@ -65,16 +65,20 @@ class GroupOutput(Teller):
         """It has not answered yet."""
 
     @abstractmethod
-    def entered(self, notice: Entered, *, again: bool) -> None:
-        """We are in the room, perhaps again."""
+    def entered(self, notice: Entered, *, again: bool, past: bool) -> None:
+        """We are in the room, perhaps again; with `past`, what comes next is of before."""
+
+    @abstractmethod
+    def caught_up(self, link: int, number: int, others: tuple[str, ...]) -> None:
+        """All of before was told, up to entry `number`: these others are there now."""
 
     @abstractmethod
     def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
 
     @abstractmethod
-    def joined(self, notice: CameIn) -> None:
-        """Another member has come in."""
+    def joined(self, notice: CameIn, *, past: bool) -> None:
+        """Another member has come in, now or in the past."""
 
     @abstractmethod
     def left(self, notice: WentOut) -> None:
@@ -115,162 +119,17 @@ class GroupOutput(Teller):
     @abstractmethod
     def closed(self, address: str, notice: Closed, *, was_in: bool) -> None:
         """It is over."""
-
-
-class JsonGroupOutput(JsonTeller, GroupOutput):
-    """One JSON object a line on stdout; problems on stderr."""
-
-    def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
-        """Members can come to `address`."""
-        self._write("listening", host=host, port=port, address=address)
-
-    def came(self, notice: MemberCame) -> None:
-        """Somebody has come into a room."""
-        self._write(
-            "joined",
-            link=notice.link,
-            room=notice.room,
-            number=notice.number,
-            name=notice.name,
-            how=notice.how.name.lower(),
-            address=format_address(notice.address),
-            **_mark(plain=notice.plain),
-        )
-
-    def went(self, notice: MemberWent) -> None:
-        """Somebody is gone from a room."""
-        self._write(
-            "left",
-            link=notice.link,
-            room=notice.room,
-            number=notice.number,
-            name=notice.name,
-            how=notice.how.name.lower(),
-            reason=ending_name(notice.reason),
-            **_mark(plain=notice.plain),
-        )
-
-    def relayed(self, notice: PostRelayed) -> None:
-        """Somebody has said something in a room."""
-        self._write(
-            "message",
-            link=notice.link,
-            room=notice.room,
-            number=notice.number,
-            name=notice.name,
-            text=notice.text,
-            **_mark(plain=notice.plain),
-        )
-
-    def dialing(self, notice: Dialing) -> None:
-        """We call the hub."""
-        self._write("dialing", link=notice.link, address=format_address(notice.address))
-
-    def still_dialing(self, address: str, notice: StillDialing) -> None:
-        """It has not answered yet."""
-        self._write(
-            "still-dialing",
-            link=notice.link,
-            attempt=notice.attempt,
-            unreachable=notice.unreachable,
-        )
-
-    def entered(self, notice: Entered, *, again: bool) -> None:
-        """We are in the room, perhaps again."""
-        self._write(
-            "entered",
-            link=notice.link,
-            room=notice.room,
-            name=notice.name,
-            how=notice.how.name.lower(),
-            number=notice.number,
-            members=notice.members,
-        )
-
-    def heard(self, notice: PostHeard) -> None:
-        """Another member has said something."""
-        self._write(
-            "message",
-            link=notice.link,
-            number=notice.number,
-            name=notice.name,
-            text=notice.text,
-        )
-
-    def joined(self, notice: CameIn) -> None:
-        """Another member has come in."""
-        self._write(
-            "joined",
-            link=notice.link,
-            number=notice.number,
-            name=notice.name,
-            how=notice.how.name.lower(),
-        )
-
-    def left(self, notice: WentOut) -> None:
-        """Another member is gone."""
-        self._write(
-            "left",
-            link=notice.link,
-            number=notice.number,
-            name=notice.name,
-            how=notice.how.name.lower(),
-        )
-
-    def taken(self, line: int, begin: str, number: int) -> None:
-        """The hub has the line."""
-        self._write("taken", line=line, number=number)
-
-    def spread(self, notice: PostSpread) -> None:
-        """So many of the others have the line."""
-        self._write(
-            "spread",
-            line=notice.ref,
-            acknowledged=notice.acknowledged,
-            awaited=notice.awaited,
-        )
-
-    def overdue(self, line: int, begin: str) -> None:
-        """The hub does not have the line yet, for an uncommonly long time."""
-        self._write("overdue", line=line)
-
-    def undelivered(self, line: int, begin: str, reason: int) -> None:
-        """The hub will not get the line any more, as far as one can know."""
-        self._write("undelivered", line=line, reason=ending_name(reason))
-
-    def unsent(self, line: int, begin: str, problem: str) -> None:
-        """The line was not sent."""
-        self._write("unsent", line=line, problem=problem)
-        self.problem(f"line {line} was not sent: {problem}")
-
-    def interrupted(self, notice: Interrupted) -> None:
-        """The link is gone; it is being made anew."""
-        self._write("interrupted", link=notice.link, reason=ending_name(notice.reason))
-
-    def gap(self, notice: Gap) -> None:
-        """Some of what was said won't be told."""
-        self._write("gap", link=notice.link, first=notice.first, last=notice.last)
-
-    def refused(self, notice: JoinRefused) -> None:
-        """The hub does not want us."""
-        self._write("refused", reason=ending_name(notice.reason), suggestion=notice.suggestion)
-
-    def closed(self, address: str, notice: Closed, *, was_in: bool) -> None:
-        """It is over."""
-        self._write(
-            "closed",
-            link=notice.link,
-            reason=ending_name(notice.reason),
-            by=notice.by.value,
-            text=notice.text,
-            clean=notice.clean,
-        )
 
 
 _GOING: Final = {
     Going.LEFT: "has left",
     Going.LOST: "was lost",
     Going.DROPPED: "was dropped: it took too little, too slowly",
+}
+_MISSED: Final = {
+    Welcome.NEW: "",
+    Welcome.RESUMED: "; what was missed follows",
+    Welcome.GAP: "; the rest of what was missed follows",
 }
 _REFUSALS: Final = {
     JoinRefusal.NAME_TAKEN: "somebody of that name is there already.",
@@ -299,6 +158,8 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         self._verbose = verbose
         self._numbered = numbered
         self._unreachable: bool | None = None
+        # What is to be said before the next entry.
+        self._head = ""
 
     def listening(self, host: str, port: int, address: str, hints: list[str]) -> None:
         """Members can come to `address`."""
@@ -320,7 +181,7 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
     def relayed(self, notice: PostRelayed) -> None:
         """Somebody has said something in a room."""
         who = escape(f"{_where(notice.room)}{notice.name}")
-        self._screen.out(f"{who}: {escape(notice.text)}")
+        self._screen.out(f"{who}: {escape_text(notice.text)}")
 
     def dialing(self, notice: Dialing) -> None:
         """We call the hub."""
@@ -335,25 +196,41 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         why = "Nothing seems to listen at" if unreachable else "No answer from"
         self._note(f"{why} {address} yet. Still trying; Ctrl-C gives up.")
 
-    def entered(self, notice: Entered, *, again: bool) -> None:
-        """We are in the room, perhaps again."""
+    def entered(self, notice: Entered, *, again: bool, past: bool) -> None:
+        """We are in the room, perhaps again; with `past`, what comes next is of before."""
+        where = f"{notice.room} as {notice.name}"
+        self._head = "" if again or not past else "Earlier:"
         if again:
-            missed = "" if notice.how is not Welcome.RESUMED else "; what was missed follows"
-            self._note(f"Back in {notice.room} as {notice.name}{missed}.")
-            return
-        others = ", ".join(notice.members) or "nobody"
-        self._note(f"You are in {notice.room} as {notice.name}. Already here: {others}.")
+            self._note(f"Back in {where}{_MISSED[notice.how]}.")
+            if not past:
+                self._note(_say_others(notice.members))
+        elif past:
+            self._note(f"You are in {where}.")
+        else:
+            self._note(
+                f"You are in {where}. Already here: {', '.join(notice.members) or 'nobody'}."
+            )
+
+    def caught_up(self, link: int, number: int, others: tuple[str, ...]) -> None:
+        """All of before was told, up to entry `number`: these others are there now."""
+        self._head = ""
+        self._note(_say_others(others))
 
     def heard(self, notice: PostHeard) -> None:
         """Another member has said something."""
-        self._screen.out(f"{escape(notice.name)}: {escape(notice.text)}")
+        self._note_head()
+        self._screen.out(f"{escape(notice.name)}: {escape_text(notice.text)}")
 
-    def joined(self, notice: CameIn) -> None:
-        """Another member has come in."""
-        self._note(f"{notice.name} is here{' again' if notice.how is Coming.BACK else ''}.")
+    def joined(self, notice: CameIn, *, past: bool) -> None:
+        """Another member has come in, now or in the past."""
+        self._note_head()
+        is_here = "came" if past else "is here"  # perhaps it has gone since
+        again = " again" if notice.how is Coming.BACK else ""
+        self._note(f"{notice.name} {is_here}{again}.")
 
     def left(self, notice: WentOut) -> None:
         """Another member is gone."""
+        self._note_head()
         self._note(f"{notice.name} {_GOING[notice.how]}.")
 
     def taken(self, line: int, begin: str, number: int) -> None:
@@ -416,15 +293,19 @@ class PlainGroupOutput(PlainTeller, GroupOutput):
         else:
             self._note(f"Joining at {address} failed: {ending_name(notice.reason)}.{said}")
 
+    def _note_head(self) -> None:
+        if self._head:
+            self._note(self._head)
+            self._head = ""
+
     def _line(self, line: int, begin: str) -> str:
         """Name a line of ours: by its number too, if it came from a file."""
         return f"line {line}, {begin}" if self._numbered else begin
 
 
+def _say_others(others: tuple[str, ...]) -> str:
+    return f"Now here: {', '.join(others)}." if others else "Nobody else is here."
+
+
 def _where(room: str) -> str:
     return "" if room == LOBBY else f"[{room}] "
-
-
-def _mark(*, plain: bool) -> dict[str, bool]:
-    """Give what is told, beside the rest, of somebody with plain text."""
-    return {"plain": True} if plain else {}

@@ -16,7 +16,8 @@ from palaver_io.opening import open_listener
 from palaver_io.port import Port
 
 from .group_arguments import HubOptions
-from .group_output import GroupOutput, JsonGroupOutput, PlainGroupOutput
+from .group_json import JsonGroupOutput
+from .group_output import GroupOutput, PlainGroupOutput
 from .lines import EndOfInput, Input
 from .network import HUB, explain_bind_error, hint_at
 from .plain_network import hint_at_plain

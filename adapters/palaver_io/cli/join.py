@@ -43,8 +43,10 @@ from palaver_io.port import Port
 
 from .escape import preview
 from .group_arguments import JoinOptions
-from .group_output import GroupOutput, JsonGroupOutput, PlainGroupOutput
+from .group_json import JsonGroupOutput
+from .group_output import GroupOutput, PlainGroupOutput
 from .lines import EndOfInput, Input, Line
+from .replay import Entry, Replay
 from .screen import Screen
 from .session import CannotStartError
 from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNDELIVERED, EXIT_USAGE
@@ -122,7 +124,6 @@ class JoinTalk:
         self._is_interactive = is_interactive
         self._address = format_address(order.address)
         self._link: int | None = None
-        self._name = order.name
         self._is_in = False
         self._is_blocked = False
         self._at_end = False
@@ -130,8 +131,14 @@ class JoinTalk:
         # Lines that were not given to the machine yet, and those that the hub has not taken.
         self._held: deque[Line] = deque()
         self._waiting: dict[int, str] = {}
+        self._replay = Replay()
 
     # Getters
+
+    @property
+    def due(self) -> float:
+        """When to tell who is there now, on `time.monotonic`; infinity for never."""
+        return self._replay.due
 
     @property
     def is_engaged(self) -> bool:
@@ -175,6 +182,13 @@ class JoinTalk:
             self.is_over = True
         self._leave()
 
+    def on_time(self) -> None:
+        """Tell that the past is over."""
+        replay = self._replay
+        replay.end()
+        if self._link is not None and not self.is_over:
+            self._output.caught_up(self._link, replay.number, replay.others)
+
     def take_notice(self, notice: Notice) -> None:
         """Take what the machine tells."""
         match notice:
@@ -188,6 +202,7 @@ class JoinTalk:
             case JoinRefused():
                 self._output.refused(notice)
             case Interrupted():
+                self._replay.end()
                 self._output.interrupted(notice)
             case Gap():
                 self._output.gap(notice)
@@ -201,14 +216,9 @@ class JoinTalk:
 
     def _take_other(self, notice: Notice) -> None:
         match notice:
-            case PostHeard():
-                self._output.heard(notice)
-            case CameIn():
-                if notice.name != self._name:
-                    self._output.joined(notice)
-            case WentOut():
-                if notice.name != self._name:
-                    self._output.left(notice)
+            case PostHeard() | CameIn() | WentOut():
+                if self._replay.take(notice):
+                    self._tell_entry(notice)
             case PostTaken():
                 begin = self._waiting.pop(notice.ref, "")
                 self._output.taken(notice.ref, begin, notice.number)
@@ -223,11 +233,19 @@ class JoinTalk:
             case _:
                 pass
 
+    def _tell_entry(self, entry: Entry) -> None:
+        if isinstance(entry, PostHeard):
+            self._output.heard(entry)
+        elif isinstance(entry, CameIn):
+            self._output.joined(entry, past=self._replay.is_on)
+        else:
+            self._output.left(entry)
+
     def _enter(self, notice: Entered) -> None:
         again = self._is_in
         self._is_in = True
-        self._name = notice.name
-        self._output.entered(notice, again=again)
+        self._replay.begin(notice, asked=bool(self._order.backlog) and not again)
+        self._output.entered(notice, again=again, past=self._replay.is_on)
         if self._is_interactive and not again:
             self._output.hint('Type a line and press Enter to say it to all; "exit" leaves.')
 
@@ -238,6 +256,7 @@ class JoinTalk:
         if not (left or cancelled or (self._is_in and notice.reason == Reason.SHUTTING_DOWN)):
             self._fail(EXIT_FAILURE)
         self.is_over = True
+        self._replay.end()
         while self._held:
             self._refuse(self._held.popleft(), _LEFT)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from palaver import Closed, Reason, Side, reason_name
 
-from .escape import escape
+from .escape import escape, escape_text
 from .telling import JsonTeller, PlainTeller, Teller
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class PlainOutput(PlainTeller, Output):
 
     def message(self, one: Conversation, label: str, text: str) -> None:
         """The other side said something."""
-        self._screen.out(f"{escape(label)}: {escape(text)}")
+        self._screen.out(f"{escape(label)}: {escape_text(text)}")
 
     def delivered(self, one: Conversation, line: int, begin: str) -> None:
         """The line, which begins with `begin`, has arrived."""

@@ -30,7 +30,7 @@ from palaver import (
 )
 from palaver_io.addresses import format_address
 
-from .escape import escape
+from .escape import escape, escape_text
 from .parties import Party
 from .peer_endings import say_ended
 from .telling import JsonTeller, PlainTeller, Teller
@@ -253,8 +253,8 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
                 self._names[notice.entry.id] = notice.entry.name
                 self._note(f"{notice.entry.name} is here (id {notice.entry.id}).")
             case Vanished():
-                name = self._names.pop(notice.id, "Somebody")
-                self._note(f"{name} (id {notice.id}) is not here any more.")
+                if name := self._names.pop(notice.id, ""):  # nobody misses whom they never saw
+                    self._note(f"{name} (id {notice.id}) is not here any more.")
             case NewsMissed():
                 self._note('More has changed than you were told: "list" shows who is here.')
             case StillEnlisting():
@@ -310,7 +310,7 @@ class PlainPeerOutput(PlainTeller, PeerOutput):
 
     def message(self, one: Party, notice: Heard) -> None:
         """The other side said something."""
-        self._screen.out(f"{one.who}: {escape(notice.text)}")
+        self._screen.out(f"{one.who}: {escape_text(notice.text)}")
 
     def delivered(self, one: Party, line: int, begin: str) -> None:
         """It has arrived."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver import Timing, UsageError
+from palaver import Timing
 from palaver.sim import Faults
 from palaver.wire.names import clean_name
 from palaver_io.addresses import DEFAULT_HOST, parse_address
 
-from .argument_types import take_count, take_dead_after, take_seconds
+from .argument_types import take_checked, take_count, take_dead_after, take_seconds
 
 if TYPE_CHECKING:
     from .arguments import FaultOptions
@@ -92,10 +92,7 @@ class PeerOptions:
 
 def take_unique_name(text: str) -> str:
     """Take a name that a registry can keep. Raises ArgumentTypeError."""
-    try:
-        return clean_name(text.strip())
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    return take_checked(clean_name, text)
 
 
 def take_registry_address(text: str) -> tuple[str, int]:

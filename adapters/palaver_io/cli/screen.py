@@ -7,6 +7,8 @@ import sys
 from io import TextIOWrapper
 from typing import TextIO
 
+from .status import EXIT_FAILURE, EXIT_OK, EXIT_UNREAD
+
 
 class Screen:
     """Prints whole lines, at once."""
@@ -20,6 +22,24 @@ class Screen:
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         self._failure: OSError | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether printing to stdout has failed, and was not asked about yet."""
+        return self._failure is not None
+
+    def tell_failure(self) -> int:
+        """Say, once, why printing to stdout failed, if it did; give the exit status for it, or 0.
+
+        A reader that has had enough is no fault, and not worth a word.
+        """
+        failure = self.take_failure()
+        if failure is None:
+            return EXIT_OK
+        if isinstance(failure, BrokenPipeError):  # head(1) and the like
+            return EXIT_UNREAD
+        self.note(f"palaver: can't print: {failure.strerror}")
+        return EXIT_FAILURE
 
     def take_failure(self) -> OSError | None:
         """Give, once, why printing to stdout failed, if it did."""

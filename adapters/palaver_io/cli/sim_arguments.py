@@ -21,7 +21,7 @@ examples:
   palaver sim --role duo --seed 7 --trace   one, and all that happened in it
   palaver sim --faults loss,reorder         with no other faults than these
   palaver sim --calls 10000                 handshakes and calls at 50% loss
-  palaver sim --forged 100000               attack a listener, a registry, a hub
+  palaver sim --forged 100000               attack listener, registry, two hubs
 """
 
 
@@ -53,7 +53,6 @@ def add_sim_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role",
         choices=(*ROLES, "all"),
-        default="all",
         help="duo: two who call each other; people: a registry and three peers; group: a hub and "
         "four members (default: all of them)",
     )
@@ -67,7 +66,6 @@ def add_sim_arguments(parser: argparse.ArgumentParser) -> None:
         "--faults",
         metavar="NAMES",
         type=take_faults,
-        default=ALL,
         help=f"the faults to draw from, with commas between them (default: {', '.join(ALL)})",
     )
     parser.add_argument(
@@ -86,20 +84,29 @@ def add_sim_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=take_many,
         default=0,
-        help="instead: N forged, replayed, cut and spoofed datagrams at each of three machines",
+        help="instead: N forged, replayed, cut and spoofed datagrams at each of four machines: a "
+        "listener, a registry, a hub, and a hub that takes plain text too",
     )
+
+
+def check_sim_options(parser: argparse.ArgumentParser, found: argparse.Namespace) -> None:
+    """End the program if options were given that the asked-for campaign has no use for."""
+    for campaign in ("calls", "forged"):
+        for option in ("role", "seeds", "faults", "trace"):
+            if getattr(found, campaign) and getattr(found, option):
+                parser.error(f"--{option} does not go with --{campaign}: leave one out")
 
 
 def make_sim_options(found: argparse.Namespace) -> SimOptions:
     """Give the options that were found."""
-    seeds = found.seeds
+    seeds, role = found.seeds, found.role
     if seeds is None:
         seeds = 100 if found.seed is None else 1
     return SimOptions(
-        roles=tuple(ROLES) if found.role == "all" else (found.role,),
+        roles=tuple(ROLES) if role in {None, "all"} else (role,),
         first=1 if found.seed is None else found.seed,
         seeds=seeds,
-        faults=found.faults,
+        faults=found.faults or ALL,
         trace=found.trace,
         calls=found.calls,
         forged=found.forged,

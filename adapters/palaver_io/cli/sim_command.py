@@ -41,13 +41,14 @@ def run_sim(options: SimOptions) -> int:
     else:
         swarms = [_swarm(screen, role, options) for role in options.roles]
         is_good = all(swarms)
-    failure = screen.take_failure()
-    return EXIT_OK if is_good and failure is None else EXIT_FAILURE
+    return screen.tell_failure() or (EXIT_OK if is_good else EXIT_FAILURE)
 
 
 def _swarm(screen: Screen, role: str, options: SimOptions) -> bool:
     summary, started = Summary(), time.monotonic()
     for seed in range(options.first, options.first + options.seeds):
+        if screen.has_failed:  # nobody will see what comes of it
+            break
         run = run_seed(role, seed, options.faults)
         summary.add(run)
         if options.trace:
@@ -84,19 +85,23 @@ def _try_calls(screen: Screen, options: SimOptions) -> bool:
         try_hard(seed, found)
     took = time.monotonic() - started
     for what in ("handshakes", "calls"):
-        screen.out(
-            f"{what}: {found.opened[what]:,} opened, the slowest after "
-            f"{found.slowest[what]:.1f} s; "
-            f"{found.failed[what]:,} failed and were told so within their bound"
+        figures = (
+            f"{found.opened[what]:,} opened",
+            f"the slowest after {found.slowest[what]:.1f} s",
+            f"{found.failed[what]:,} failed and were told so within their bound",
         )
-    screen.out(
-        f"{found.rung:,} rang, {len(found.rung_twice)} of them twice; "
-        f"{len(found.stuck)} were stuck; "
-        f"{found.seconds / 3600:,.1f} simulated hours in {took:,.1f} s, "
-        f"{found.datagrams:,} datagrams"
+        _tell(screen, f"{what}: ", figures)
+    together = (
+        f"{found.rung:,} rang",
+        f"{len(found.rung_twice)} of them twice",
+        f"{len(found.stuck)} were stuck",
+        f"{found.seconds / 3600:,.1f} simulated hours in {took:,.1f} s",
+        f"{found.datagrams:,} datagrams",
     )
+    _tell(screen, "all: ", together)
     for problem in (found.stuck + found.rung_twice)[:_SHOWN]:
-        screen.out(f"  {problem}; again: palaver sim --calls 1 --seed {problem.split()[1][:-1]}")
+        screen.out(f"  {problem}")
+        screen.out(f"    again: palaver sim --calls 1 --seed {problem.split()[1][:-1]}")
     return not found.stuck and not found.rung_twice
 
 
@@ -106,19 +111,19 @@ def _besiege(screen: Screen, target: str, options: SimOptions) -> bool:
     _tell(screen, "  sent:   ", _list(siege.sent))
     _tell(screen, "  state:  at most ", _list(siege.peaks))
     screen.out(f"  timers: {siege.ticks:,} ticks")
-    screen.out(
-        f"  output: {siege.answers:,} answers, at most {siege.most_per_byte:.2f} bytes to a host "
-        "for each that came from it"
-    )
+    most = f"at most {siege.most_per_byte:.2f} bytes to a host for each that came from it"
+    _tell(screen, "  output: ", (f"{siege.answers:,} answers", most))
     if siege.texts:
-        screen.out(
-            f"  text:   {siege.texts:,} datagrams, at most {siege.most_texts:.0f} with "
-            f"{siege.most_text_bytes:,.0f} bytes to an address for each that came from it"
+        most = (
+            f"at most {siege.most_texts:.0f} with {siege.most_text_bytes:,.0f} bytes to an address"
         )
+        texts = (f"{siege.texts:,} datagrams", f"{most} for each that came from it")
+        _tell(screen, "  text:   ", texts)
     screen.out(f"  honest: who came in the middle of it was in after {siege.waited:.2f} s")
     for problem in siege.problems:
         again = f"palaver sim --forged {options.forged} --seed {options.first}"
-        screen.out(f"  failed: {problem}; again: {again}")
+        screen.out(f"  failed: {problem}")
+        screen.out(f"    again: {again}")
     return not siege.problems
 
 

@@ -29,16 +29,26 @@ def clean_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise UsageError(f"a name has to be a str, not {type(name).__name__}")
-    name = normalize("NFC", name)
+    name = shown_name(name)
+    if name.isdecimal():
+        raise UsageError("a name of digits only would be taken for an id")
+    return name
+
+
+def shown_name(name: str, most: int = MAX_NAME) -> str:
+    """Give a name as a hub keeps it, in Unicode's form NFC: `is_name` is true of it.
+
+    Raises UsageError if it can't be kept: empty, longer than `most` bytes of UTF-8, with characters
+    that don't print, or with a space at either end.
+    """
+    name = tidy(name)
     if not name:
         raise UsageError("a name has at least one character")
     if not name.isprintable() or name != name.strip(" "):
         raise UsageError("a name has printable characters only, and no space at either end")
-    if name.isdecimal():
-        raise UsageError("a name of digits only would be taken for an id")
     size = len(name.encode())
-    if size > MAX_NAME:
-        raise UsageError(f"the name has {size} bytes; {MAX_NAME} are allowed")
+    if size > most:
+        raise UsageError(f"the name has {size} bytes; {most} are allowed")
     return name
 
 
