@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import select
@@ -9,10 +11,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from cli_support import COMMAND, PATIENCE, ROOT, make_environment, running
+
+from palaver_io.cli.terminal import Prompt, Terminal
 
 pty = pytest.importorskip("pty")
 termios = pytest.importorskip("termios")
@@ -178,3 +182,38 @@ def test_a_listener_shows_whom_a_line_is_for() -> None:
         hub.wait_for("NOT sent: 'hello?': nobody is here")
         hub.type("exit\r")
         assert hub.popen.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(("fault", "is_ours"), [(errno.EINTR, True), (errno.EIO, False)])
+def test_a_signal_amid_setting_up_does_no_harm_nor_a_terminal_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, fault: int, is_ours: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    set_modes, faults = termios.tcsetattr, [fault]
+
+    def set_or_fail(*arguments: object) -> None:
+        if faults:
+            raise termios.error(faults.pop(), "as if")
+        set_modes(*arguments)
+
+    with closing(os.fdopen(theirs, "r+b", buffering=0)) as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        before = termios.tcgetattr(stream)
+        terminal = Terminal(io.StringIO(), lambda _: None)
+        monkeypatch.setattr("palaver_io.cli.terminal.threading.Thread", NoThread)
+        handler = signal.getsignal(signal.SIGTTIN)
+        monkeypatch.setattr(termios, "tcsetattr", set_or_fail)
+        terminal.start(lambda: Prompt("> "))
+        signal.signal(signal.SIGTTIN, handler)
+        assert (termios.tcgetattr(stream) != before) == is_ours
+        terminal.restore()
+        assert termios.tcgetattr(stream) == before
+    os.close(ours)
+
+
+class NoThread:
+    """Reads no keys."""
+
+    def __init__(self, **_: object) -> None: ...
+
+    def start(self) -> None: ...

@@ -146,6 +146,27 @@ def test_without_anything_awaited_only_the_keepalive_finds_a_dead_peer() -> None
     assert pair.a.closed == Closed(1, 0, Reason.DEAD, Side.LOCAL)
 
 
+def test_what_was_found_lost_by_time_is_not_awaited_any_more() -> None:
+    pair = Pair().open()
+    pair.wire.run(1)
+    before = len(pair.wire.flights)
+    pair.wire.lose = lambda flight: flight.has(Ping)
+    pair.wire.run_until(lambda: any(one.has(Ping) for one in pair.wire.flights[before:]))
+    one = pair.a if pair.wire.flights[-1].source == A else pair.b
+    packets = one.link.channel.recovery.packets
+    pair.wire.run(0.001)
+    one.send(b"1", ref=1)
+    # The ack of the message comes when the PING is not old enough yet to count as lost.
+    pair.wire.run_until(lambda: one.delivered == [1])
+    assert packets
+    pair.wire.run_until(lambda: not packets, 1)
+    pair.wire.lose_from(A, B)
+    silent = pair.wire.now
+    pair.wire.run_until(lambda: one.closed is not None, 100)
+    # 30 s after the keepalive's PING: nothing before that has awaited an answer.
+    assert pair.wire.now - silent > 30 + 15
+
+
 def test_a_peer_that_comes_back_in_time_is_not_dead() -> None:
     pair = Pair().open()
     pair.wire.lose_from(B)
